@@ -1,0 +1,1 @@
+//! ringlog: a Kafka-compatible broker. See ARCHITECTURE.md for the map.

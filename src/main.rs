@@ -1,0 +1,2 @@
+//! The `ringlog` command.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The power-cut rig.
+fn main() {}
