@@ -1,0 +1,9 @@
+//! Vocabulary of the pure core: ids, time, buffers, keyed storage, effects.
+//!
+//! Bottom layer: imports nothing from the rest of the crate. Knows no protocol, no file format, no system call.
+
+pub mod buf;
+pub mod effect;
+pub mod ids;
+pub mod slab;
+pub mod timers;

@@ -1,0 +1,4 @@
+//! Metadata: the controller's state machine (shard 0) and the immutable image that all shards read.
+
+pub mod image;
+pub mod request;

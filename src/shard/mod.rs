@@ -1,0 +1,3 @@
+//! The shard: composes log, partitions, sessions and APIs into one synchronous state machine.
+
+pub mod event;
