@@ -1,2 +1,5 @@
-//! The `ringlog` command.
-fn main() {}
+//! The `ringlog` command. Everything is in `ringlog::cli`.
+
+fn main() -> std::process::ExitCode {
+    ringlog::cli::main()
+}

@@ -1,0 +1,417 @@
+//! Administrative calls: topics, configs, offsets, cluster. One function per question, plain answers.
+//!
+//! Per-topic failures are values, so that one bad name does not hide the fate of the others.
+
+use crate::client::Result;
+use crate::client::cluster::{Cluster, Topic};
+use crate::client::error::{ClientError, Refusal};
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::{
+    BrokerId, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest,
+    IncrementalAlterConfigsRequest, ListOffsetsRequest, TopicName,
+};
+use kafka_protocol::protocol::StrBytes;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Config resource type of a topic.
+const RESOURCE_TOPIC: i8 = 2;
+
+/// How long a new leader may take before its refusal is believed.
+const SETTLE_LIMIT: Duration = Duration::from_secs(3);
+/// Pause between two questions to it.
+const SETTLE_PAUSE: Duration = Duration::from_millis(50);
+
+/// ListOffsets timestamp for the end of the log (the high watermark).
+pub const LATEST: i64 = -1;
+/// ListOffsets timestamp for the start of the log.
+pub const EARLIEST: i64 = -2;
+
+/// A topic to make.
+#[derive(Clone, Debug)]
+pub struct NewTopic {
+    /// Name.
+    pub name: String,
+    /// Partition count; `None` = the broker's default (KIP-464).
+    pub partitions: Option<i32>,
+    /// Replication factor; `None` = the broker's default (KIP-464).
+    pub replicas: Option<i16>,
+    /// Config overrides.
+    pub configs: Vec<(String, String)>,
+}
+
+/// A topic made (or that would be made).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CreatedTopic {
+    /// Actual partition count, if the broker says (CreateTopics v5).
+    pub partitions: Option<i32>,
+    /// Actual replication factor, if the broker says.
+    pub replicas: Option<i16>,
+}
+
+/// One key of a resource's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigEntry {
+    /// Key.
+    pub name: String,
+    /// Value; `None` if unset or hidden.
+    pub value: Option<String>,
+    /// Where the value comes from.
+    pub source: ConfigSource,
+    /// True if the value is a secret and not shown.
+    pub sensitive: bool,
+    /// True if it cannot be changed at run time.
+    pub read_only: bool,
+}
+
+/// Where a config value comes from (Kafka's `ConfigSource`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigSource {
+    /// Set on the topic.
+    Topic,
+    /// Set on this broker at run time.
+    Broker,
+    /// Set for all brokers at run time.
+    AllBrokers,
+    /// From the broker's configuration file or environment.
+    Static,
+    /// Built in.
+    Default,
+    /// Anything else, by Kafka's number.
+    Other(i8),
+}
+
+/// A change of one config key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigChange {
+    /// Give the key this value.
+    Set(String, String),
+    /// Back to the default.
+    Unset(String),
+}
+
+/// Outcome for each name, in the order the broker answered.
+pub type PerTopic<T> = Vec<(String, std::result::Result<T, Refusal>)>;
+
+/// A partition's answer to an offset question.
+pub type OffsetAnswer = std::result::Result<FoundOffset, Refusal>;
+
+/// Offset found by [`list_offsets`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FoundOffset {
+    /// The offset; -1 if no record is that young.
+    pub offset: i64,
+    /// Timestamp of that record, -1 for [`LATEST`] and [`EARLIEST`].
+    pub timestamp: i64,
+}
+
+fn text(value: &str) -> StrBytes {
+    StrBytes::from_string(value.to_string())
+}
+
+fn name(value: &str) -> TopicName {
+    TopicName(text(value))
+}
+
+fn timeout_ms(cluster: &Cluster) -> i32 {
+    i32::try_from(cluster.options().timeout.as_millis()).unwrap_or(i32::MAX)
+}
+
+/// Calls again once when the answer says that another node is the controller now.
+fn with_controller<T>(
+    cluster: &mut Cluster,
+    mut call: impl FnMut(&mut Cluster) -> Result<PerTopic<T>>,
+) -> Result<PerTopic<T>> {
+    let results = call(cluster)?;
+    let moved = |(_, result): &(String, std::result::Result<T, Refusal>)| matches!(result, Err(refusal) if refusal.code == ResponseError::NotController.code());
+    if !results.iter().any(moved) {
+        return Ok(results);
+    }
+    cluster.forget_controller();
+    call(cluster)
+}
+
+/// Makes topics; with `dry_run` the broker only checks.
+///
+/// # Errors
+/// Connection errors, [`ClientError::Unsupported`].
+pub fn create_topics(cluster: &mut Cluster, topics: &[NewTopic], dry_run: bool) -> Result<PerTopic<CreatedTopic>> {
+    let request = CreateTopicsRequest::default()
+        .with_timeout_ms(timeout_ms(cluster))
+        .with_validate_only(dry_run)
+        .with_topics(topics.iter().map(creatable).collect());
+    with_controller(cluster, |cluster| {
+        let response = cluster.call_controller(&request)?;
+        let outcome = response.topics.into_iter().map(|topic| {
+            let made = CreatedTopic {
+                partitions: (topic.num_partitions > 0).then_some(topic.num_partitions),
+                replicas: (topic.replication_factor > 0).then_some(topic.replication_factor),
+            };
+            let refusal = Refusal::from_code(topic.error_code, topic.error_message.as_deref());
+            (topic.name.to_string(), refusal.map_or(Ok(made), Err))
+        });
+        Ok(outcome.collect())
+    })
+}
+
+fn creatable(topic: &NewTopic) -> CreatableTopic {
+    let config = |(key, value): &(String, String)| {
+        CreatableTopicConfig::default()
+            .with_name(text(key))
+            .with_value(Some(text(value)))
+    };
+    CreatableTopic::default()
+        .with_name(name(&topic.name))
+        .with_num_partitions(topic.partitions.unwrap_or(-1))
+        .with_replication_factor(topic.replicas.unwrap_or(-1))
+        .with_configs(topic.configs.iter().map(config).collect())
+}
+
+/// Deletes topics by name.
+///
+/// # Errors
+/// Connection errors, [`ClientError::Unsupported`].
+pub fn delete_topics(cluster: &mut Cluster, names: &[String]) -> Result<PerTopic<()>> {
+    let base = DeleteTopicsRequest::default().with_timeout_ms(timeout_ms(cluster));
+    // Version 6 names topics in another field (KIP-516).
+    let by_state = base.clone().with_topics(
+        names
+            .iter()
+            .map(|topic| DeleteTopicState::default().with_name(Some(name(topic))))
+            .collect(),
+    );
+    let by_name = base.with_topic_names(names.iter().map(|topic| name(topic)).collect());
+    with_controller(cluster, |cluster| {
+        let modern = cluster.any()?.version::<DeleteTopicsRequest>(i16::MAX)? >= 6;
+        let response = cluster.call_controller(if modern { &by_state } else { &by_name })?;
+        let outcome = response.responses.into_iter().map(|topic| {
+            let refusal = Refusal::from_code(topic.error_code, topic.error_message.as_deref());
+            (
+                topic.name.map(|name| name.to_string()).unwrap_or_default(),
+                refusal.map_or(Ok(()), Err),
+            )
+        });
+        Ok(outcome.collect())
+    })
+}
+
+/// Grows topics to `count` partitions.
+///
+/// # Errors
+/// Connection errors, [`ClientError::Unsupported`].
+pub fn create_partitions(cluster: &mut Cluster, names: &[String], count: i32, dry_run: bool) -> Result<PerTopic<()>> {
+    let topic = |topic: &String| {
+        CreatePartitionsTopic::default()
+            .with_name(name(topic))
+            .with_count(count)
+            .with_assignments(None)
+    };
+    let request = CreatePartitionsRequest::default()
+        .with_timeout_ms(timeout_ms(cluster))
+        .with_validate_only(dry_run)
+        .with_topics(names.iter().map(topic).collect());
+    with_controller(cluster, |cluster| {
+        let response = cluster.call_controller(&request)?;
+        let outcome = response.results.into_iter().map(|topic| {
+            let refusal = Refusal::from_code(topic.error_code, topic.error_message.as_deref());
+            (topic.name.to_string(), refusal.map_or(Ok(()), Err))
+        });
+        Ok(outcome.collect())
+    })
+}
+
+/// Changes configs of topics, leaving other keys alone (KIP-339).
+///
+/// # Errors
+/// Connection errors, [`ClientError::Unsupported`].
+pub fn alter_configs(
+    cluster: &mut Cluster,
+    names: &[String],
+    changes: &[ConfigChange],
+    dry_run: bool,
+) -> Result<PerTopic<()>> {
+    let change = |change: &ConfigChange| match change {
+        ConfigChange::Set(key, value) => AlterableConfig::default()
+            .with_name(text(key))
+            .with_config_operation(0)
+            .with_value(Some(text(value))),
+        ConfigChange::Unset(key) => AlterableConfig::default()
+            .with_name(text(key))
+            .with_config_operation(1)
+            .with_value(None),
+    };
+    let configs: Vec<AlterableConfig> = changes.iter().map(change).collect();
+    let resource = |topic: &String| {
+        AlterConfigsResource::default()
+            .with_resource_type(RESOURCE_TOPIC)
+            .with_resource_name(text(topic))
+            .with_configs(configs.clone())
+    };
+    let request = IncrementalAlterConfigsRequest::default()
+        .with_validate_only(dry_run)
+        .with_resources(names.iter().map(resource).collect());
+    with_controller(cluster, |cluster| {
+        let response = cluster.call_controller(&request)?;
+        let outcome = response.responses.into_iter().map(|resource| {
+            let refusal = Refusal::from_code(resource.error_code, resource.error_message.as_deref());
+            (resource.resource_name.to_string(), refusal.map_or(Ok(()), Err))
+        });
+        Ok(outcome.collect())
+    })
+}
+
+/// All configs of each topic.
+///
+/// # Errors
+/// Connection errors, [`ClientError::Unsupported`].
+pub fn describe_topic_configs(cluster: &mut Cluster, names: &[String]) -> Result<PerTopic<Vec<ConfigEntry>>> {
+    let resource = |topic: &String| {
+        DescribeConfigsResource::default()
+            .with_resource_type(RESOURCE_TOPIC)
+            .with_resource_name(text(topic))
+            .with_configuration_keys(None)
+    };
+    let request = DescribeConfigsRequest::default().with_resources(names.iter().map(resource).collect());
+    let response = cluster.call_any(&request)?;
+    let outcome = response.results.into_iter().map(|result| {
+        let refusal = Refusal::from_code(result.error_code, result.error_message.as_deref());
+        let entries = result.configs.into_iter().map(|entry| ConfigEntry {
+            name: entry.name.to_string(),
+            value: entry.value.map(|value| value.to_string()),
+            source: config_source(entry.config_source),
+            sensitive: entry.is_sensitive,
+            read_only: entry.read_only,
+        });
+        (
+            result.resource_name.to_string(),
+            refusal.map_or_else(|| Ok(entries.collect()), Err),
+        )
+    });
+    Ok(outcome.collect())
+}
+
+fn config_source(code: i8) -> ConfigSource {
+    match code {
+        1 => ConfigSource::Topic,
+        2 => ConfigSource::Broker,
+        3 => ConfigSource::AllBrokers,
+        4 => ConfigSource::Static,
+        5 => ConfigSource::Default,
+        other => ConfigSource::Other(other),
+    }
+}
+
+/// Asks the leaders of `partitions` for the offset of `timestamp` (ms, or [`LATEST`], [`EARLIEST`]).
+/// With `read_committed`, [`LATEST`] is the last stable offset. A leader that is still taking over is asked again for a while.
+///
+/// # Errors
+/// Connection errors; partitions without a leader or with an error are `Err` inside the result.
+pub fn list_offsets(
+    cluster: &mut Cluster,
+    topic: &Topic,
+    partitions: &[i32],
+    timestamp: i64,
+    read_committed: bool,
+) -> Result<BTreeMap<i32, OffsetAnswer>> {
+    let give_up = Instant::now() + SETTLE_LIMIT.min(cluster.options().timeout);
+    let mut topic = topic.clone();
+    let mut found = BTreeMap::new();
+    let mut open = partitions.to_vec();
+    loop {
+        found.extend(ask_leaders(cluster, &topic, &open, timestamp, read_committed)?);
+        let unsettled = |index: &i32| matches!(found.get(index), Some(Err(refusal)) if is_stale_leader(refusal));
+        open.retain(unsettled);
+        if open.is_empty() || Instant::now() >= give_up {
+            return Ok(found);
+        }
+        std::thread::sleep(SETTLE_PAUSE);
+        topic = cluster.topic(&topic.name)?;
+    }
+}
+
+/// True for answers that mean: metadata and leader disagree for the moment.
+fn is_stale_leader(refusal: &Refusal) -> bool {
+    matches!(
+        ResponseError::try_from_code(refusal.code),
+        Some(
+            ResponseError::NotLeaderOrFollower | ResponseError::LeaderNotAvailable | ResponseError::UnknownLeaderEpoch
+        )
+    )
+}
+
+fn ask_leaders(
+    cluster: &mut Cluster,
+    topic: &Topic,
+    partitions: &[i32],
+    timestamp: i64,
+    read_committed: bool,
+) -> Result<BTreeMap<i32, OffsetAnswer>> {
+    let mut found = BTreeMap::new();
+    let mut by_leader: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+    let refusal = |error: ResponseError| {
+        Err(Refusal {
+            code: error.code(),
+            message: None,
+        })
+    };
+    for &index in partitions {
+        match topic.partitions.iter().find(|partition| partition.index == index) {
+            None => drop(found.insert(index, refusal(ResponseError::UnknownTopicOrPartition))),
+            Some(partition) => match partition.leader {
+                None => drop(found.insert(index, refusal(ResponseError::LeaderNotAvailable))),
+                Some(leader) => by_leader.entry(leader).or_default().push(index),
+            },
+        }
+    }
+    for (leader, indexes) in by_leader {
+        let request = offsets_request(&topic.name, &indexes, timestamp, read_committed);
+        let response = cluster.call_node(leader, &request)?;
+        for partition in response.topics.into_iter().flat_map(|topic| topic.partitions) {
+            let offset = FoundOffset {
+                offset: partition.offset,
+                timestamp: partition.timestamp,
+            };
+            let refusal = Refusal::from_code(partition.error_code, None);
+            found.insert(partition.partition_index, refusal.map_or(Ok(offset), Err));
+        }
+    }
+    Ok(found)
+}
+
+fn offsets_request(topic: &str, partitions: &[i32], timestamp: i64, read_committed: bool) -> ListOffsetsRequest {
+    let query = |index: &i32| {
+        ListOffsetsPartition::default()
+            .with_partition_index(*index)
+            .with_timestamp(timestamp)
+            .with_current_leader_epoch(-1)
+    };
+    let partitions = partitions.iter().map(query).collect();
+    ListOffsetsRequest::default()
+        .with_replica_id(BrokerId(-1))
+        .with_isolation_level(i8::from(read_committed))
+        .with_topics(vec![
+            ListOffsetsTopic::default()
+                .with_name(name(topic))
+                .with_partitions(partitions),
+        ])
+}
+
+/// Turns a per-topic refusal into an error naming what was attempted.
+///
+/// # Errors
+/// [`ClientError::Refused`].
+pub fn expect<T>(what: &str, results: PerTopic<T>) -> Result<Vec<(String, T)>> {
+    results
+        .into_iter()
+        .map(|(name, result)| match result {
+            Ok(value) => Ok((name, value)),
+            Err(refusal) => Err(ClientError::refused(format!("{what} {name}"), refusal)),
+        })
+        .collect()
+}

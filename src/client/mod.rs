@@ -1,0 +1,19 @@
+//! A small blocking Kafka client: what the command line and the demo need to speak to any Kafka-compatible broker.
+//!
+//! Layers, lowest first: `address` and `error`; `conn` (one socket, negotiated versions); `cluster` (who leads what);
+//! `admin`, `producer` and `consumer` (one use each). Every version sent lies inside what both sides know. Memory is bounded
+//! by the frame limit and the batch sizes. It must not know the command line, and nothing in the broker imports it.
+
+pub mod address;
+pub mod admin;
+pub mod cluster;
+pub mod conn;
+pub mod error;
+
+pub use address::Address;
+pub use cluster::Cluster;
+pub use conn::Options;
+pub use error::{ClientError, Refusal};
+
+/// Result of everything here.
+pub type Result<T> = std::result::Result<T, ClientError>;
