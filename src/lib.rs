@@ -5,3 +5,4 @@ pub mod base;
 pub mod cli;
 #[cfg(feature = "runtime")]
 pub mod client;
+pub mod jobs;

@@ -1,0 +1,233 @@
+//! Every job, crashed at every step, with three kinds of loss: the outcome is complete or absent.
+
+use super::mem::{Cut, MemFiles};
+use super::{UNFINISHED, block_on_ready, run};
+use crate::base::buf::BLOCK;
+use crate::base::effect::{FilePath, Job, JobResult};
+use crate::base::ids::FileId;
+use bytes::Bytes;
+
+const CUTS: [Cut; 3] = [Cut::LosesAll, Cut::KeepsAll, Cut::KeepsNames];
+
+fn path(text: &str) -> FilePath {
+    FilePath(text.to_owned())
+}
+
+fn write(name: &str, content: &'static [u8]) -> Job {
+    Job::WriteFile {
+        path: path(name),
+        content: Bytes::from_static(content),
+    }
+}
+
+/// Runs `before` fully, then `job` with ever more steps until it finishes, and shows `verify` the disk after each kind of cut:
+/// (disk, whether the job reported success).
+fn crash_everywhere(before: &[Job], job: &Job, verify: impl Fn(&MemFiles, bool)) {
+    for steps in 0.. {
+        let start = MemFiles::new(u32::MAX);
+        for job in before {
+            let result = block_on_ready(run(job, &start));
+            assert!(!matches!(result, JobResult::Failed { .. }), "{job:?}: {result:?}");
+        }
+        let files = start.continued(steps);
+        let result = block_on_ready(run(job, &files));
+        let done = !matches!(result, JobResult::Failed { .. });
+        for cut in CUTS {
+            verify(&files.restarted(cut), done);
+        }
+        if done {
+            assert!(steps > 2, "the crash points are counted");
+            return;
+        }
+        assert!(files.stopped(), "fails only for want of steps: {result:?}");
+    }
+}
+
+#[test]
+fn write_file_is_the_old_or_the_new_content_after_any_crash() {
+    crash_everywhere(
+        &[write("shards/0/checkpoint.a", b"old")],
+        &write("shards/0/checkpoint.a", b"new!"),
+        |disk, done| {
+            let content = disk.content("shards/0/checkpoint.a").expect("never absent");
+            if done {
+                assert_eq!(content, b"new!");
+            } else {
+                assert!(content == b"old" || content == b"new!", "{content:?}");
+            }
+        },
+    );
+}
+
+#[test]
+fn write_file_makes_its_directories_durable() {
+    crash_everywhere(&[], &write("shards/3/checkpoint.b", b"first"), |disk, done| match disk
+        .content("shards/3/checkpoint.b")
+    {
+        Some(content) => assert_eq!(content, b"first"),
+        None => assert!(!done, "acknowledged, then lost"),
+    });
+}
+
+#[test]
+fn a_directory_that_another_job_has_not_flushed_yet_is_flushed_again() {
+    // Another job made the directory and was stopped before it flushed the parent.
+    let files = MemFiles::new(1);
+    assert!(matches!(
+        block_on_ready(run(&write("a/b", b"x"), &files)),
+        JobResult::Failed { .. }
+    ));
+    assert!(files.has_dir("a"));
+    let files = files.continued(u32::MAX);
+    assert_eq!(block_on_ready(run(&write("a/c", b"y"), &files)), JobResult::Done);
+    assert_eq!(
+        files.restarted(Cut::LosesAll).content("a/c").as_deref(),
+        Some(&b"y"[..])
+    );
+}
+
+#[test]
+fn a_segment_is_absent_or_fully_allocated() {
+    let job = Job::CreateSegment {
+        file: FileId(7),
+        path: path("topics/t/0/00000000000000000000.seg"),
+        bytes: 8 * BLOCK as u64,
+    };
+    crash_everywhere(&[], &job, |disk, done| {
+        match disk.content("topics/t/0/00000000000000000000.seg") {
+            Some(content) => assert_eq!(content.len(), 8 * BLOCK),
+            None => assert!(!done, "acknowledged, then lost"),
+        }
+    });
+}
+
+#[test]
+fn a_journal_file_is_absent_or_fully_written_and_locked_when_handed_over() {
+    let bytes = 3 * (1 << 20) / 2;
+    let job = Job::PrepareJournal {
+        file: FileId(1),
+        path: path("shards/0/journal-1.jnl"),
+        bytes,
+    };
+    crash_everywhere(&[], &job, |disk, done| match disk.content("shards/0/journal-1.jnl") {
+        Some(content) => assert_eq!(content.len(), bytes as usize),
+        None => assert!(!done, "acknowledged, then lost"),
+    });
+    let files = MemFiles::new(u32::MAX);
+    assert_eq!(block_on_ready(run(&job, &files)), JobResult::Done);
+    assert!(files.locked("shards/0/journal-1.jnl"));
+}
+
+#[test]
+fn a_full_disk_is_reported_and_leaves_nothing_behind() {
+    let files = MemFiles::new(u32::MAX);
+    let job = Job::CreateSegment {
+        file: FileId(7),
+        path: path("topics/t/0/0.seg"),
+        bytes: 1 << 40,
+    };
+    match block_on_ready(run(&job, &files)) {
+        JobResult::Failed { errno, what } => {
+            assert_eq!(errno, 28);
+            assert!(what.contains("allocate topics/t/0/0.seg"), "{what}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(files.names(), Vec::<String>::new());
+}
+
+#[test]
+fn extend_and_truncate_work_on_the_bound_file_only() {
+    let files = MemFiles::new(u32::MAX);
+    let seg = path("t/0.seg");
+    let extend = |to| Job::Extend {
+        file: FileId(7),
+        path: seg.clone(),
+        to,
+    };
+    assert!(matches!(
+        block_on_ready(run(&extend(4096), &files)),
+        JobResult::Failed { errno: 9, .. }
+    ));
+    let create = Job::CreateSegment {
+        file: FileId(7),
+        path: seg.clone(),
+        bytes: 4096,
+    };
+    assert_eq!(block_on_ready(run(&create, &files)), JobResult::Done);
+    assert_eq!(block_on_ready(run(&extend(3 * 4096), &files)), JobResult::Done);
+    assert_eq!(
+        files.restarted(Cut::LosesAll).content("t/0.seg").map(|c| c.len()),
+        Some(3 * 4096)
+    );
+    let truncate = Job::Truncate {
+        file: FileId(7),
+        path: seg.clone(),
+        to: 4096,
+    };
+    assert_eq!(block_on_ready(run(&truncate, &files)), JobResult::Done);
+    assert_eq!(
+        files.restarted(Cut::LosesAll).content("t/0.seg").map(|c| c.len()),
+        Some(4096)
+    );
+}
+
+#[test]
+fn delete_tolerates_what_is_missing_and_survives_the_cut() {
+    let files = MemFiles::new(u32::MAX);
+    for name in ["topics/t/0/a.seg", "topics/t/0/a.idx", "topics/t/1/b.seg"] {
+        assert_eq!(block_on_ready(run(&write(name, b"x"), &files)), JobResult::Done);
+    }
+    let job = Job::DeleteFiles {
+        files: vec![
+            path("topics/t/0/a.seg"),
+            path("topics/t/0/gone.seg"),
+            path("topics/t/0/a.idx"),
+        ],
+        directories: vec![path("topics/t/0"), path("topics/t")],
+    };
+    assert_eq!(block_on_ready(run(&job, &files)), JobResult::Done);
+    let after = files.restarted(Cut::LosesAll);
+    assert_eq!(
+        after.names(),
+        ["topics/t/1/b.seg"],
+        "the other partition stays, and so does its topic"
+    );
+    assert!(!after.has_dir("topics/t/0"));
+    assert!(after.has_dir("topics/t"));
+    // The directory comes back for a new partition of the same name.
+    assert_eq!(
+        block_on_ready(run(&write("topics/t/0/c.seg", b"y"), &files)),
+        JobResult::Done
+    );
+    assert_eq!(
+        files.restarted(Cut::LosesAll).content("topics/t/0/c.seg").as_deref(),
+        Some(&b"y"[..])
+    );
+}
+
+#[test]
+fn read_file_tells_missing_from_empty() {
+    let files = MemFiles::new(u32::MAX);
+    let read = Job::ReadFile { path: path("meta") };
+    assert!(matches!(
+        block_on_ready(run(&read, &files)),
+        JobResult::Failed { errno: 2, .. }
+    ));
+    assert_eq!(block_on_ready(run(&write("meta", b""), &files)), JobResult::Done);
+    assert_eq!(block_on_ready(run(&read, &files)), JobResult::Content(Bytes::new()));
+    assert_eq!(block_on_ready(run(&write("meta", b"hello"), &files)), JobResult::Done);
+    assert_eq!(
+        block_on_ready(run(&read, &files)),
+        JobResult::Content(Bytes::from_static(b"hello"))
+    );
+    assert!(files.names().iter().all(|name| !name.ends_with(UNFINISHED)));
+}
+
+#[test]
+fn disk_space_is_told() {
+    let files = MemFiles::new(u32::MAX);
+    assert!(
+        matches!(block_on_ready(run(&Job::DiskSpace, &files)), JobResult::Space { free, total } if free == total && free > 0)
+    );
+}
