@@ -8,6 +8,7 @@
 
 pub mod clock;
 pub mod conn;
+pub mod consume;
 pub mod control;
 pub mod disk;
 pub mod engine;
@@ -18,8 +19,10 @@ pub mod plan;
 pub mod probe;
 pub mod produce;
 pub mod proto;
+pub mod readback;
 pub mod report;
 pub mod ring;
 pub mod sampler;
 pub mod setup;
 pub mod tally;
+pub mod verify;

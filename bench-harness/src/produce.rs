@@ -5,6 +5,7 @@ use crate::control::{Control, resolve};
 use crate::engine::{Drive, Engine, Pace};
 use crate::payload::{HEADER_BYTES, Shape};
 use crate::plan::{Arrival, schedule};
+use crate::readback::audit;
 use crate::report::{Caption, ProduceReport};
 use crate::ring;
 use crate::sampler::{Target, Usage};
@@ -16,6 +17,8 @@ use std::path::PathBuf;
 
 /// A run fails with this exit code when a validity check fails.
 pub const EXIT_INVALID: i32 = 3;
+/// Exit code when records were lost, duplicated, reordered or changed.
+pub const EXIT_CORRUPT: i32 = 4;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, ValueEnum, PartialEq, Eq)]
@@ -103,6 +106,9 @@ pub struct ProduceArgs {
     /// Any path on the broker's disk, to count its writes and flushes
     #[arg(long)]
     pub disk: Option<PathBuf>,
+    /// Read everything back afterwards and account for every record
+    #[arg(long, conflicts_with = "raw")]
+    pub verify: bool,
     /// Save what was acknowledged, for a later `load verify`
     #[arg(long)]
     pub ledger: Option<PathBuf>,
@@ -241,20 +247,27 @@ pub fn produce(args: &ProduceArgs) -> io::Result<i32> {
         ring::pin(args.cpu)?;
         Engine::new(&shape, &drive, conns, &mut ledger)?.run(start_ns)
     })?;
-    let report = ProduceReport::new(
+    let mut report = ProduceReport::new(
         args.caption(&drive, policy.unwrap_or_default()),
         &tally,
         &usage,
         args.pid.is_some(),
     );
+    if let Some(path) = &args.ledger {
+        ledger.save(path)?;
+    }
+    if args.verify {
+        report.verdict = Some(audit(bootstrap, &ledger)?);
+    }
     match args.format {
         Format::Table => print!("{}", report.table()),
         Format::Json => println!("{}", serde_json::to_string(&report)?),
     }
-    if let Some(path) = &args.ledger {
-        ledger.save(path)?;
-    }
-    Ok(if report.valid { 0 } else { EXIT_INVALID })
+    Ok(match &report.verdict {
+        Some(verdict) if !verdict.is_clean() => EXIT_CORRUPT,
+        _ if !report.valid => EXIT_INVALID,
+        _ => 0,
+    })
 }
 
 /// Runs `load` while another thread samples the broker at both ends of the measured window.

@@ -2,6 +2,7 @@
 
 use crate::sampler::Usage;
 use crate::tally::Tally;
+use crate::verify::Verdict;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
@@ -159,6 +160,8 @@ pub struct ProduceReport {
     pub client_busy_percent: f64,
     /// What the broker used; only with `--pid`.
     pub broker: Option<BrokerCost>,
+    /// Read-back of every record; only with `--verify`.
+    pub verdict: Option<Verdict>,
     /// By the second.
     pub series: Vec<SecondRow>,
 }
@@ -193,6 +196,7 @@ impl ProduceReport {
                 tally.cpu_percent()
             },
             broker: has_pid.then(|| cost(usage, tally.acked_in_window, bytes)),
+            verdict: None,
             series: series(tally),
             config,
         };
@@ -203,13 +207,21 @@ impl ProduceReport {
 
     fn judge(&self, tally: &Tally, usage: &Usage) -> Vec<Check> {
         let errors: u64 = tally.errors.values().sum();
-        let bad = errors + tally.unanswered + tally.unsent + tally.disconnects + tally.out_of_order;
+        let bad = tally.errors_in_window + tally.unanswered + tally.unsent + tally.disconnects + tally.out_of_order;
         let found = format!(
-            "{errors} errors, {} unanswered, {} unsent, {} lost connections, {} out of order",
-            tally.unanswered, tally.unsent, tally.disconnects, tally.out_of_order
+            "{} errors, {} unanswered, {} unsent, {} lost connections, {} out of order",
+            tally.errors_in_window, tally.unanswered, tally.unsent, tally.disconnects, tally.out_of_order
         );
         let busy = self.client_busy_percent;
         let mut checks = vec![check("answers", found, "all 0", bad == 0, "INVALID")];
+        let early = errors - tally.errors_in_window;
+        checks.push(check(
+            "errors before or after the window",
+            early.to_string(),
+            "0",
+            early == 0,
+            "WARN",
+        ));
         if self.config.mode == "open" {
             let (slip, response) = (self.slip.p99_us, self.response.p99_us);
             let text = format!("{slip:.0} us of {response:.0} us");
@@ -331,6 +343,9 @@ impl ProduceReport {
                 "disk       {:.2} bytes per byte acked, {} writes, {:.1} flushes per 1,000 requests",
                 b.write_amplification, u.disk_writes, b.flushes_per_1000
             );
+        }
+        if let Some(verdict) = &self.verdict {
+            out += &verdict.table();
         }
         out
     }

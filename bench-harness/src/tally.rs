@@ -42,6 +42,8 @@ pub struct Tally {
     pub acked: u64,
     /// Answers with an error, by Kafka code.
     pub errors: BTreeMap<i16, u64>,
+    /// Errors among them that came inside the window.
+    pub errors_in_window: u64,
     /// Requests sent without an answer.
     pub unanswered: u64,
     /// Requests due but never sent.
@@ -72,6 +74,7 @@ impl Tally {
             acked_in_window: 0,
             acked: 0,
             errors: BTreeMap::new(),
+            errors_in_window: 0,
             unanswered: 0,
             unsent: 0,
             disconnects: 0,
@@ -148,6 +151,7 @@ impl Tally {
     pub fn answer(&mut self, intended_ns: u64, sent_ns: u64, now: u64, error: i16) {
         if error != 0 {
             *self.errors.entry(error).or_insert(0) += 1;
+            self.errors_in_window += u64::from(self.in_window(now));
             return;
         }
         self.acked += 1;
