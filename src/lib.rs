@@ -6,3 +6,4 @@ pub mod cli;
 #[cfg(feature = "runtime")]
 pub mod client;
 pub mod jobs;
+pub mod metrics;
