@@ -7,3 +7,4 @@ pub mod cli;
 pub mod client;
 pub mod jobs;
 pub mod metrics;
+pub mod wire;

@@ -1,0 +1,179 @@
+//! Which APIs and versions are served, and what is advertised.
+//!
+//! The ranges are those of an Apache Kafka 4.3 broker listener; their minima are what KIP-896 kept for old clients, so none
+//! is ever raised. Must not know what any API does.
+
+/// An API of the Kafka protocol that this broker serves; `as i16` gives the number on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(i16)]
+#[allow(missing_docs)] // the names are Kafka's
+pub enum ApiKey {
+    Produce = 0,
+    Fetch = 1,
+    ListOffsets = 2,
+    Metadata = 3,
+    ApiVersions = 18,
+    CreateTopics = 19,
+    DeleteTopics = 20,
+    DeleteRecords = 21,
+    InitProducerId = 22,
+    OffsetForLeaderEpoch = 23,
+    DescribeAcls = 29,
+    CreateAcls = 30,
+    DeleteAcls = 31,
+    DescribeConfigs = 32,
+    AlterConfigs = 33,
+    CreatePartitions = 37,
+    IncrementalAlterConfigs = 44,
+    DescribeCluster = 60,
+    DescribeTopicPartitions = 75,
+}
+
+/// The versions of one API.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ApiRange {
+    /// Which API.
+    pub key: ApiKey,
+    /// Lowest version advertised.
+    pub min: i16,
+    /// Highest version advertised and served.
+    pub max: i16,
+    /// First version with compact lengths and tagged fields (KIP-482); its requests carry header version 2.
+    pub flexible_from: i16,
+    /// Lowest version served; below it, down to `min`, a version is advertised only (Produce, KAFKA-18659).
+    pub served_from: i16,
+}
+
+const fn range(key: ApiKey, min: i16, max: i16, flexible_from: i16) -> ApiRange {
+    ApiRange {
+        key,
+        min,
+        max,
+        flexible_from,
+        served_from: min,
+    }
+}
+
+/// All that is advertised, in the order of the keys.
+///
+/// Produce is advertised from 0 although only 3 and above are served: librdkafka before 2.11.1 switches compression off
+/// otherwise (KAFKA-18659). Version 6 of InitProducerId is unstable (KIP-939) and not offered.
+pub const APIS: [ApiRange; 19] = [
+    ApiRange {
+        served_from: 3,
+        ..range(ApiKey::Produce, 0, 13, 9)
+    },
+    range(ApiKey::Fetch, 4, 18, 12),
+    range(ApiKey::ListOffsets, 1, 11, 6),
+    range(ApiKey::Metadata, 0, 13, 9),
+    range(ApiKey::ApiVersions, 0, 4, 3),
+    range(ApiKey::CreateTopics, 2, 7, 5),
+    range(ApiKey::DeleteTopics, 1, 6, 4),
+    range(ApiKey::DeleteRecords, 0, 2, 2),
+    range(ApiKey::InitProducerId, 0, 5, 2),
+    range(ApiKey::OffsetForLeaderEpoch, 2, 4, 4),
+    range(ApiKey::DescribeAcls, 1, 3, 2),
+    range(ApiKey::CreateAcls, 1, 3, 2),
+    range(ApiKey::DeleteAcls, 1, 3, 2),
+    range(ApiKey::DescribeConfigs, 1, 4, 4),
+    range(ApiKey::AlterConfigs, 0, 2, 2),
+    range(ApiKey::CreatePartitions, 0, 3, 2),
+    range(ApiKey::IncrementalAlterConfigs, 0, 1, 1),
+    range(ApiKey::DescribeCluster, 0, 2, 0),
+    range(ApiKey::DescribeTopicPartitions, 0, 0, 0),
+];
+
+/// What becomes of a request by its key and version.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lookup {
+    /// Decode it.
+    Served(ApiKey),
+    /// Close the connection without an answer, as Kafka does.
+    Refused,
+    /// ApiVersions of a version not served: answer with
+    /// [`fallback`](crate::wire::control::api_versions::fallback) and read nothing behind the correlation id (KIP-511).
+    ApiVersionsFallback,
+}
+
+/// Decides by the first four bytes of a request.
+pub fn lookup(key: i16, version: i16) -> Lookup {
+    match ApiKey::from_code(key) {
+        Some(api) if api.serves(version) => Lookup::Served(api),
+        Some(ApiKey::ApiVersions) => Lookup::ApiVersionsFallback,
+        _ => Lookup::Refused,
+    }
+}
+
+impl ApiKey {
+    /// The API of a number on the wire, `None` when not served.
+    pub fn from_code(key: i16) -> Option<ApiKey> {
+        APIS.iter().map(|range| range.key).find(|api| *api as i16 == key)
+    }
+
+    /// The number on the wire.
+    pub const fn code(self) -> i16 {
+        self as i16
+    }
+
+    /// The versions of this API.
+    pub const fn range(self) -> ApiRange {
+        let mut i = 0;
+        while i < APIS.len() {
+            if APIS[i].key as i16 == self as i16 {
+                return APIS[i];
+            }
+            i += 1;
+        }
+        panic!("every ApiKey has its row in APIS")
+    }
+
+    /// Whether a request of this version is decoded.
+    pub const fn serves(self, version: i16) -> bool {
+        let range = self.range();
+        range.served_from <= version && version <= range.max
+    }
+
+    /// Whether this version has compact lengths and tagged fields.
+    pub const fn is_flexible(self, version: i16) -> bool {
+        version >= self.range().flexible_from
+    }
+
+    /// Whether the response header of this version carries tagged fields. ApiVersions never does, so that clients can read
+    /// the answer before they know any version (KIP-511).
+    pub const fn response_header_is_flexible(self, version: i16) -> bool {
+        !matches!(self, ApiKey::ApiVersions) && self.is_flexible(version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_found_by_its_key_and_rows_are_sorted() {
+        for row in APIS {
+            assert_eq!(row.key.range(), row);
+            assert_eq!(ApiKey::from_code(row.key.code()), Some(row.key));
+        }
+        assert!(APIS.is_sorted_by_key(|row| row.key));
+    }
+
+    #[test]
+    fn unknown_keys_and_versions_are_refused() {
+        assert_eq!(lookup(0, 2), Lookup::Refused);
+        assert_eq!(lookup(0, 3), Lookup::Served(ApiKey::Produce));
+        assert_eq!(lookup(0, 14), Lookup::Refused);
+        assert_eq!(lookup(1, 3), Lookup::Refused);
+        assert_eq!(lookup(22, 6), Lookup::Refused);
+        assert_eq!(lookup(7, 0), Lookup::Refused);
+        assert_eq!(lookup(-1, 0), Lookup::Refused);
+        assert_eq!(lookup(3, -1), Lookup::Refused);
+    }
+
+    #[test]
+    fn only_api_versions_falls_back() {
+        assert_eq!(lookup(18, 5), Lookup::ApiVersionsFallback);
+        assert_eq!(lookup(18, -1), Lookup::ApiVersionsFallback);
+        assert_eq!(lookup(18, 4), Lookup::Served(ApiKey::ApiVersions));
+    }
+}
