@@ -5,6 +5,10 @@ pub mod base;
 pub mod cli;
 #[cfg(feature = "runtime")]
 pub mod client;
+pub mod controller;
 pub mod jobs;
+pub mod log;
 pub mod metrics;
+pub mod partition;
+pub mod shard;
 pub mod wire;

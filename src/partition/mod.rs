@@ -1,3 +1,18 @@
 //! Partitions: the owner's side of a produce, fetch, offset or truncation request.
+//!
+//! [`store::Store`] is all of a shard's partitions with their journal; the other modules are its concerns, one each.
 
+mod append;
+mod cold;
+mod destage;
+mod durable;
+mod fetch;
+mod lookup;
+pub mod producers;
+mod reclaim;
+mod records;
 pub mod request;
+mod retention;
+pub mod state;
+pub mod store;
+pub mod tail;

@@ -1,0 +1,165 @@
+//! Checkpoint of a shard: what recovery starts from. Two alternating checksummed copies; the newest intact one counts.
+//!
+//! Holds, per partition, everything that the journal no longer holds: segments, flushed end, epochs, producer windows.
+//! Positions are whole blocks, since every destage write ends with a pad.
+
+use crate::log::block::Lsn;
+use bytes::Bytes;
+use rkyv::rancor::Error;
+use rkyv::{Archive, Deserialize, Serialize};
+
+const CHECKPOINT_MAGIC: u32 = 0x3143_4c52;
+/// Format version of checkpoints.
+const CHECKPOINT_VERSION: u32 = 1;
+const PREFIX: usize = 16;
+
+/// A shard's state up to the journal block before `start_lsn`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Grows with each checkpoint of the shard.
+    pub generation: u64,
+    /// First block to replay. It is the first block of a journal file.
+    pub start_lsn: Lsn,
+    /// Checksum of the block before it (0 before the first).
+    pub start_prev_crc: u32,
+    /// Partitions of this shard.
+    pub partitions: Vec<PartitionCheckpoint>,
+    /// Shard 0: number of metadata records contained in `image`.
+    pub meta_end: i64,
+    /// Shard 0: encoded metadata image (empty elsewhere and before the first).
+    pub image: Vec<u8>,
+}
+
+/// One partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct PartitionCheckpoint {
+    /// Topic id.
+    pub topic: [u8; 16],
+    /// Index.
+    pub partition: u32,
+    /// First offset of the log.
+    pub log_start: i64,
+    /// Everything below is flushed in segments.
+    pub flushed_end: i64,
+    /// Checksum of the last frame below `flushed_end`.
+    pub last_crc: u32,
+    /// (leader epoch, first offset), ascending.
+    pub epochs: Vec<(i32, i64)>,
+    /// Ascending; only the last can be unsealed.
+    pub segments: Vec<SegmentCheckpoint>,
+    /// Idempotent producers' windows, durable batches only.
+    pub producers: Vec<ProducerCheckpoint>,
+}
+
+/// One segment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct SegmentCheckpoint {
+    /// First offset, also the file's name.
+    pub base_offset: i64,
+    /// Exclusive end of the flushed part.
+    pub end_offset: i64,
+    /// Flushed bytes, whole blocks.
+    pub size: u64,
+    /// Largest record timestamp.
+    pub max_timestamp: i64,
+    /// Broker's wall clock at the first append, for `segment.ms`.
+    pub created_ms: i64,
+    /// No more appends.
+    pub sealed: bool,
+}
+
+/// One producer's window on one partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct ProducerCheckpoint {
+    /// Producer id.
+    pub producer_id: i64,
+    /// Its epoch.
+    pub epoch: i16,
+    /// Broker's wall clock at the last append.
+    pub last_append_ms: i64,
+    /// Last batches, oldest first: (first sequence, last sequence, base offset, last offset, broker append time or -1).
+    pub batches: Vec<(i32, i32, i64, i64, i64)>,
+}
+
+impl Checkpoint {
+    /// The file's content. `None` only when memory is out.
+    pub fn encode(&self) -> Option<Bytes> {
+        let content = rkyv::to_bytes::<Error>(self).ok()?;
+        let mut out = Vec::with_capacity(PREFIX + content.len());
+        out.extend_from_slice(&CHECKPOINT_MAGIC.to_le_bytes());
+        out.extend_from_slice(&CHECKPOINT_VERSION.to_le_bytes());
+        out.extend_from_slice(&(content.len() as u32).to_le_bytes());
+        out.extend_from_slice(&crc32c::crc32c(&content).to_le_bytes());
+        out.extend_from_slice(&content);
+        Some(Bytes::from(out))
+    }
+
+    /// Reads a file; the error says what is wrong with it.
+    pub fn decode(bytes: &[u8]) -> Result<Checkpoint, String> {
+        let head = bytes.get(..PREFIX).ok_or("checkpoint is cut short")?;
+        let word = |i: usize| u32::from_le_bytes([head[i], head[i + 1], head[i + 2], head[i + 3]]);
+        if word(0) != CHECKPOINT_MAGIC {
+            return Err("not a checkpoint file".into());
+        }
+        if word(4) > CHECKPOINT_VERSION {
+            return Err(format!("checkpoint version {} is newer than this program", word(4)));
+        }
+        let content = bytes[PREFIX..]
+            .get(..word(8) as usize)
+            .ok_or("checkpoint is cut short")?;
+        if crc32c::crc32c(content) != word(12) {
+            return Err("checkpoint checksum is wrong".into());
+        }
+        rkyv::from_bytes::<Checkpoint, Error>(content).map_err(|e| format!("checkpoint content is malformed: {e}"))
+    }
+
+    /// The newest intact of two copies. Both missing = a new shard; present copies that are all damaged = an error.
+    pub fn newest(copies: [Option<&[u8]>; 2]) -> Result<Option<Checkpoint>, String> {
+        let mut best: Option<Checkpoint> = None;
+        let mut faults = Vec::new();
+        for (name, copy) in ["checkpoint.a", "checkpoint.b"].iter().zip(copies) {
+            match copy.map(Checkpoint::decode) {
+                None => {}
+                Some(Ok(found)) => {
+                    if best.as_ref().is_none_or(|b| b.generation < found.generation) {
+                        best = Some(found);
+                    }
+                }
+                Some(Err(fault)) => faults.push(format!("{name}: {fault}")),
+            }
+        }
+        if best.is_none() && !faults.is_empty() {
+            return Err(faults.join("; "));
+        }
+        Ok(best)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_intact_copy_counts() {
+        let old = Checkpoint {
+            generation: 1,
+            ..Default::default()
+        };
+        let new = Checkpoint {
+            generation: 2,
+            image: vec![1, 2, 3],
+            ..Default::default()
+        };
+        let (a, b) = (new.encode().expect("encodes"), old.encode().expect("encodes"));
+        assert_eq!(Checkpoint::newest([Some(&a), Some(&b)]), Ok(Some(new)));
+        let mut torn = a.to_vec();
+        let last = torn.len() - 1;
+        torn[last] ^= 0x80;
+        assert_eq!(Checkpoint::newest([Some(&torn), Some(&b)]), Ok(Some(old)));
+        assert_eq!(Checkpoint::newest([None, None]), Ok(None));
+        assert!(
+            Checkpoint::newest([Some(&torn), None]).is_err(),
+            "damage is not taken for an empty shard"
+        );
+    }
+}

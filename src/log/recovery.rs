@@ -1,0 +1,300 @@
+//! Recovery of a shard: newest checkpoint plus journal replay. Pure: bytes in, state out; recovering twice gives the same.
+//!
+//! Accepts only the next lsn of the expected run; a newer run starts at the head of a file. Where the chain ends, a later block
+//! of the same run that was issued after the missing one was durable proves damage (an error), anything else is a torn tail.
+
+use crate::base::buf::BLOCK;
+use crate::base::ids::{FileId, PartitionId, TopicId};
+use crate::log::block::{self, Block, Lsn};
+use crate::log::checkpoint::{Checkpoint, PartitionCheckpoint};
+use crate::log::frame::{FRAME_HEADER, Frame, FrameKind};
+use crate::log::journal::{JournalStart, RecoveredFile};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+
+/// A journal file as found: opened and locked by the runtime, read as a whole.
+#[derive(Clone, Debug)]
+pub struct JournalFile {
+    /// Binding of the open file.
+    pub file: FileId,
+    /// Number in the name `journal-<seq>.jnl`.
+    pub seq: u64,
+    /// The whole content.
+    pub content: Bytes,
+}
+
+/// A frame that only the journal holds.
+#[derive(Clone, Debug)]
+pub struct RecoveredFrame {
+    /// Header values.
+    pub frame: Frame,
+    /// Header and payload.
+    pub bytes: Bytes,
+    /// Block it came from.
+    pub lsn: Lsn,
+}
+
+/// One partition's state at start.
+#[derive(Clone, Debug, Default)]
+pub struct RecoveredPartition {
+    /// As of the checkpoint (default when there was none).
+    pub base: PartitionCheckpoint,
+    /// Log start after replay.
+    pub log_start: i64,
+    /// Batches at and behind `base.flushed_end`, dense.
+    pub frames: Vec<RecoveredFrame>,
+    /// Why the frames do not continue the log. Harmless for a deleted partition (its checkpoint entry is gone while the journal
+    /// still holds frames), damage for one that the metadata names.
+    pub broken: Option<String>,
+}
+
+/// A shard's state at start.
+#[derive(Clone, Debug, Default)]
+pub struct Recovered {
+    /// Where the journal goes on.
+    pub journal: JournalStart,
+    /// Newest checkpoint's generation.
+    pub generation: u64,
+    /// First lsn that the journal files must keep until the next checkpoint.
+    pub start_lsn: Lsn,
+    /// Checksum of the block before it.
+    pub start_prev_crc: u32,
+    /// Partitions with state, deleted ones included (the image knows).
+    pub partitions: BTreeMap<PartitionId, RecoveredPartition>,
+    /// Encoded image of the checkpoint (empty = none).
+    pub image: Vec<u8>,
+    /// Number of the next metadata record.
+    pub meta_end: i64,
+    /// Metadata records behind the image, in order.
+    pub meta_records: Vec<Bytes>,
+    /// Journal bytes replayed.
+    pub replayed_bytes: u64,
+}
+
+/// The journal or checkpoint is damaged beyond what a crash can leave behind. The text names what and where.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Damage(pub String);
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Recovers a shard from its two checkpoint copies (`None` = file missing) and all its journal files.
+pub fn recover(checkpoints: [Option<&[u8]>; 2], files: Vec<JournalFile>) -> Result<Recovered, Damage> {
+    let checkpoint = Checkpoint::newest(checkpoints).map_err(Damage)?.unwrap_or(Checkpoint {
+        start_lsn: 1,
+        ..Default::default()
+    });
+    let mut state = Recovered {
+        generation: checkpoint.generation,
+        start_lsn: checkpoint.start_lsn,
+        start_prev_crc: checkpoint.start_prev_crc,
+        image: checkpoint.image,
+        meta_end: checkpoint.meta_end,
+        ..Default::default()
+    };
+    for base in checkpoint.partitions {
+        let id = PartitionId {
+            topic: TopicId(base.topic),
+            partition: base.partition,
+        };
+        let log_start = base.log_start;
+        state.partitions.insert(
+            id,
+            RecoveredPartition {
+                base,
+                log_start,
+                ..Default::default()
+            },
+        );
+    }
+    let mut replay = Replay::new(&state, &files);
+    replay.run(&mut state)?;
+    replay.refuse_damage(state.start_lsn)?;
+    state.journal = replay.finish(&files);
+    Ok(state)
+}
+
+/// The walk over the journal's blocks.
+struct Replay<'a> {
+    files: &'a [JournalFile],
+    /// First block of each file, if it is one.
+    heads: Vec<Option<Block>>,
+    used: BTreeMap<usize, (Lsn, Lsn, u32)>,
+    run_id: u64,
+    lsn: Lsn,
+    crc: u32,
+    /// File being read and the position behind its last accepted block.
+    at: Option<(usize, usize)>,
+}
+
+impl<'a> Replay<'a> {
+    fn new(state: &Recovered, files: &'a [JournalFile]) -> Self {
+        let heads = files.iter().map(|f| block::decode_header(&f.content)).collect();
+        Replay {
+            files,
+            heads,
+            used: BTreeMap::new(),
+            run_id: 0,
+            lsn: state.start_lsn - 1,
+            crc: state.start_prev_crc,
+            at: None,
+        }
+    }
+
+    fn run(&mut self, state: &mut Recovered) -> Result<(), Damage> {
+        while let Some((index, at, header, frames)) = self.next_block() {
+            let content = &self.files[index].content;
+            for (frame_at, frame) in frames {
+                let from = at + frame_at;
+                apply(state, frame, content.slice(from..from + frame.len()), header.lsn)?;
+            }
+            let first = self
+                .used
+                .entry(index)
+                .or_insert((header.lsn, header.lsn, header.prev_crc));
+            first.1 = header.lsn;
+            (self.run_id, self.lsn, self.crc) = (header.run_id, header.lsn, header.header_crc);
+            self.at = Some((index, at + header.disk_len()));
+            state.replayed_bytes += header.disk_len() as u64;
+        }
+        Ok(())
+    }
+
+    /// The block that continues the chain: the head of a newer run's file first, then the current file, then another file of this run.
+    #[allow(clippy::type_complexity)]
+    fn next_block(&self) -> Option<(usize, usize, Block, Vec<(usize, Frame)>)> {
+        let mut heads: Vec<(u64, usize)> = self
+            .heads
+            .iter()
+            .enumerate()
+            .filter_map(|(i, head)| head.filter(|h| self.continues(h)).map(|h| (h.run_id, i)))
+            .collect();
+        heads.sort_unstable_by(|a, b| b.cmp(a));
+        let mut places: Vec<(usize, usize)> = heads
+            .iter()
+            .filter(|(run, _)| *run > self.run_id)
+            .map(|(_, i)| (*i, 0))
+            .collect();
+        places.extend(self.at);
+        places.extend(
+            heads
+                .iter()
+                .filter(|(run, _)| *run == self.run_id)
+                .map(|(_, i)| (*i, 0)),
+        );
+        places.into_iter().find_map(|(index, at)| {
+            let (header, frames) = block::decode(self.files[index].content.get(at..)?)?;
+            self.continues(&header).then_some((index, at, header, frames))
+        })
+    }
+
+    fn continues(&self, header: &Block) -> bool {
+        header.lsn == self.lsn + 1 && header.prev_crc == self.crc && header.run_id >= self.run_id
+    }
+
+    /// After the last accepted block: does any later block prove that the next one had been durable?
+    fn refuse_damage(&self, start_lsn: Lsn) -> Result<(), Damage> {
+        let missing = self.lsn + 1;
+        for file in self.files {
+            for at in (0..file.content.len()).step_by(BLOCK) {
+                let Some(header) = block::decode_header(&file.content[at..]) else {
+                    continue;
+                };
+                if header.lsn > missing && header.durable_lsn >= missing && header.run_id >= self.run_id {
+                    return Err(Damage(format!(
+                        "journal block {missing} is missing or damaged, but block {} in journal-{:06}.jnl at {at} proves that it was durable; \
+                         acknowledged records would be lost. Restore the file from a backup or another replica",
+                        header.lsn, file.seq
+                    )));
+                }
+            }
+        }
+        if self.used.is_empty()
+            && start_lsn > 1
+            && !self.files.is_empty()
+            && self.heads.iter().flatten().any(|h| h.lsn > start_lsn)
+        {
+            return Err(Damage(format!(
+                "the checkpoint starts at journal block {start_lsn}, which no journal file holds"
+            )));
+        }
+        Ok(())
+    }
+
+    fn finish(&self, files: &[JournalFile]) -> JournalStart {
+        let highest_run = self
+            .heads
+            .iter()
+            .flatten()
+            .map(|h| h.run_id)
+            .max()
+            .unwrap_or(0)
+            .max(self.run_id);
+        let files = files.iter().enumerate().map(|(i, f)| RecoveredFile {
+            file: f.file,
+            seq: f.seq,
+            content: self.used.get(&i).copied(),
+        });
+        JournalStart {
+            run_id: highest_run + 1,
+            last_lsn: self.lsn,
+            last_crc: self.crc,
+            files: files.collect(),
+        }
+    }
+}
+
+/// Applies one frame in journal order.
+fn apply(state: &mut Recovered, frame: Frame, bytes: Bytes, lsn: Lsn) -> Result<(), Damage> {
+    if frame.kind == FrameKind::Meta {
+        if frame.base_offset == state.meta_end {
+            state.meta_records.push(bytes.slice(FRAME_HEADER..));
+            state.meta_end += 1;
+        } else if frame.base_offset > state.meta_end {
+            return Err(Damage(format!(
+                "metadata record {} follows record {}",
+                frame.base_offset,
+                state.meta_end - 1
+            )));
+        }
+        return Ok(());
+    }
+    let part = state
+        .partitions
+        .entry(frame.partition)
+        .or_insert_with(|| RecoveredPartition {
+            base: PartitionCheckpoint {
+                topic: frame.partition.topic.0,
+                partition: frame.partition.partition,
+                ..Default::default()
+            },
+            ..Default::default()
+        });
+    match frame.kind {
+        FrameKind::LogStart => part.log_start = part.log_start.max(frame.base_offset),
+        FrameKind::Batch => append(part, frame, bytes, lsn),
+        FrameKind::Meta | FrameKind::Pad => {}
+    }
+    Ok(())
+}
+
+fn append(part: &mut RecoveredPartition, frame: Frame, bytes: Bytes, lsn: Lsn) {
+    let (end, crc) = match part.frames.last() {
+        Some(last) => (last.frame.last_offset + 1, last.frame.header_crc),
+        None => (part.base.flushed_end, part.base.last_crc),
+    };
+    if frame.last_offset < part.base.flushed_end || part.broken.is_some() {
+        return; // already flushed to a segment, or known not to continue the log
+    }
+    if frame.base_offset != end || frame.prev_crc != crc {
+        part.broken = Some(format!(
+            "journal block {lsn} appends offset {} behind offset {end}",
+            frame.base_offset
+        ));
+        return;
+    }
+    part.frames.push(RecoveredFrame { frame, bytes, lsn });
+}

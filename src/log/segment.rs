@@ -1,0 +1,202 @@
+//! A segment as its shard knows it: extent, state of its file, index. And the reading of frames from segment bytes.
+//!
+//! Invariants: `written` and `flushed` are whole blocks (each destage write ends with a pad), no byte below `written` is ever
+//! written again; only the last segment of a partition is unsealed.
+
+use crate::base::effect::FilePath;
+use crate::base::ids::{FileId, PartitionId};
+use crate::log::checkpoint::SegmentCheckpoint;
+use crate::log::frame::{self, FRAME_HEADER, Frame, FrameError, FrameKind};
+use crate::log::index::Index;
+use bytes::Bytes;
+
+/// State of a segment's file in this run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileState {
+    /// Not opened in this run.
+    Closed,
+    /// A job creates or opens it.
+    Opening,
+    /// Open.
+    Open(FileId),
+}
+
+/// The segment's index as far as memory holds it.
+#[derive(Clone, Debug)]
+pub enum IndexState {
+    /// In memory.
+    Loaded(Index),
+    /// On disk or to be rebuilt.
+    Absent,
+    /// A job or a scan brings it.
+    Loading,
+}
+
+/// One segment.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// First offset, also the name.
+    pub base_offset: i64,
+    /// Exclusive end of what is written.
+    pub end_offset: i64,
+    /// Written bytes.
+    pub written: u64,
+    /// Exclusive end of what is flushed.
+    pub flushed_end: i64,
+    /// Flushed bytes.
+    pub flushed: u64,
+    /// Checksum of the last frame written.
+    pub written_crc: u32,
+    /// Checksum of the last frame flushed.
+    pub flushed_crc: u32,
+    /// Allocated bytes.
+    pub allocated: u64,
+    /// Largest timestamp, `i64::MIN` when empty.
+    pub max_timestamp: i64,
+    /// Broker's wall clock at creation.
+    pub created_ms: i64,
+    /// No more appends.
+    pub sealed: bool,
+    /// Its file.
+    pub file: FileState,
+    /// Its index.
+    pub index: IndexState,
+    /// Entries of the index already in its file.
+    pub index_saved: usize,
+}
+
+impl Segment {
+    /// A new empty segment.
+    pub fn new(base_offset: i64, created_ms: i64) -> Self {
+        Segment {
+            base_offset,
+            end_offset: base_offset,
+            written: 0,
+            flushed_end: base_offset,
+            flushed: 0,
+            written_crc: 0,
+            flushed_crc: 0,
+            allocated: 0,
+            max_timestamp: i64::MIN,
+            created_ms,
+            sealed: false,
+            file: FileState::Closed,
+            index: IndexState::Loaded(Index::new(base_offset)),
+            index_saved: 0,
+        }
+    }
+    /// As the checkpoint has it.
+    pub fn recovered(saved: &SegmentCheckpoint) -> Self {
+        Segment {
+            end_offset: saved.end_offset,
+            written: saved.size,
+            flushed_end: saved.end_offset,
+            flushed: saved.size,
+            allocated: saved.size,
+            max_timestamp: saved.max_timestamp,
+            sealed: saved.sealed,
+            index: IndexState::Absent,
+            ..Segment::new(saved.base_offset, saved.created_ms)
+        }
+    }
+    /// Entries of the index, 0 when it is not in memory.
+    pub fn index_entries(&self) -> usize {
+        match &self.index {
+            IndexState::Loaded(index) => index.entries.len(),
+            _ => 0,
+        }
+    }
+    /// For the checkpoint: the flushed part.
+    pub fn checkpoint(&self) -> SegmentCheckpoint {
+        SegmentCheckpoint {
+            base_offset: self.base_offset,
+            end_offset: self.flushed_end,
+            size: self.flushed,
+            max_timestamp: self.max_timestamp,
+            created_ms: self.created_ms,
+            sealed: self.sealed && self.flushed == self.written,
+        }
+    }
+}
+
+/// `topics/<topic>/<partition>`.
+pub fn partition_directory(partition: PartitionId) -> FilePath {
+    FilePath(format!("topics/{}/{}", partition.topic, partition.partition))
+}
+
+/// The segment's log file.
+pub fn segment_path(partition: PartitionId, base_offset: i64) -> FilePath {
+    FilePath(format!("{}/{base_offset:020}.seg", partition_directory(partition).0))
+}
+
+/// The segment's index file.
+pub fn index_path(partition: PartitionId, base_offset: i64) -> FilePath {
+    FilePath(format!("{}/{base_offset:020}.idx", partition_directory(partition).0))
+}
+
+/// A batch frame inside read bytes.
+#[derive(Clone, Debug)]
+pub struct StoredFrame {
+    /// Header values.
+    pub frame: Frame,
+    /// Byte position in the segment.
+    pub position: u64,
+    /// The record batch.
+    pub batch: Bytes,
+}
+
+/// What reading a stretch of a segment gave.
+#[derive(Clone, Debug, Default)]
+pub struct Stretch {
+    /// Whole batch frames in order, verified.
+    pub frames: Vec<StoredFrame>,
+    /// Where the next frame starts.
+    pub next_position: u64,
+    /// Bytes that the frame at `next_position` needs, when its header was seen but not all of it.
+    pub next_len: Option<usize>,
+}
+
+/// Cuts `bytes`, read from `at` on (a position where a frame may start once `from` is reached), into verified frames of `partition`.
+/// Stops before a frame that is not wholly there. An error is damage: the position and what is wrong.
+pub fn read_stretch(partition: PartitionId, bytes: &Bytes, at: u64, from: u64) -> Result<Stretch, (u64, FrameError)> {
+    let mut stretch = Stretch {
+        next_position: from,
+        ..Default::default()
+    };
+    let mut index = (from - at) as usize;
+    loop {
+        index = frame::next_frame_at(index);
+        stretch.next_position = at + index as u64;
+        let rest = bytes.get(index..).unwrap_or_default();
+        if rest.len() < FRAME_HEADER {
+            return Ok(stretch);
+        }
+        let found = match frame::decode(rest) {
+            Ok(found) => found,
+            Err(FrameError::Short) => {
+                stretch.next_len = frame_len_hint(rest);
+                return Ok(stretch);
+            }
+            Err(fault) => return Err((stretch.next_position, fault)),
+        };
+        if found.partition != partition {
+            return Err((stretch.next_position, FrameError::Header));
+        }
+        if found.kind == FrameKind::Batch {
+            let batch = bytes.slice(index + FRAME_HEADER..index + found.len());
+            stretch.frames.push(StoredFrame {
+                frame: found,
+                position: stretch.next_position,
+                batch,
+            });
+        }
+        index += found.len();
+    }
+}
+
+/// Length that a frame header announces before it can be verified; bounded by the caller.
+fn frame_len_hint(bytes: &[u8]) -> Option<usize> {
+    let at = 56;
+    let raw = bytes.get(at..at + 4)?;
+    Some(FRAME_HEADER + u32::from_le_bytes([raw[0], raw[1], raw[2], raw[3]]) as usize)
+}

@@ -1,0 +1,416 @@
+//! Cold reads: frames that memory no longer holds, read from segments in windows with read-ahead.
+//!
+//! Invariants: the windows' pool is bounded and apart from the tail cache, so a backlog reader never evicts the tail; every byte
+//! that leaves was verified (frame identity, header and payload checksums) when its window was read; damage is reported,
+//! never served and never cut away.
+
+use crate::base::buf::{BLOCK, block_ceil};
+use crate::base::effect::{Effect, Job, JobResult};
+use crate::base::ids::FileId;
+use crate::base::slab::SlabKey;
+use crate::log::index::Index;
+use crate::log::segment::{FileState, IndexState, Segment, StoredFrame, index_path, read_stretch, segment_path};
+use crate::partition::store::{IoFor, JobFor, Store, StoreCx};
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Segment files kept open per shard beyond the active ones; the least recently used are closed.
+const OPEN_SEALED_MAX: usize = 1_000;
+
+/// A read in flight.
+pub(crate) struct ColdRead {
+    partition: SlabKey,
+    segment: i64,
+    /// Where a frame starts.
+    position: u64,
+    /// Block-aligned start of the read.
+    at: u64,
+    len: u32,
+}
+
+/// Verified frames of a stretch of a segment.
+pub(crate) struct Window {
+    pub frames: Vec<StoredFrame>,
+    /// Exclusive end offset.
+    pub end_offset: i64,
+    segment: i64,
+    next_position: u64,
+    bytes: usize,
+    used: u64,
+}
+
+/// What stands in the way of a cold read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Cold {
+    /// A read or job is under way; ask again when something of the partition arrives.
+    Wait,
+    /// No such offset in a segment.
+    Nothing,
+    /// The segment is damaged or unreadable there.
+    Damaged(String),
+}
+
+/// All cold state of a shard.
+pub(crate) struct ColdReads {
+    windows: BTreeMap<(SlabKey, i64), Window>,
+    bytes: usize,
+    bytes_max: usize,
+    window_bytes: usize,
+    clock: u64,
+    reading: BTreeSet<(SlabKey, i64, u64)>,
+    damaged: BTreeMap<(SlabKey, i64), (u64, String)>,
+    opened: Vec<(SlabKey, i64)>,
+}
+
+impl ColdReads {
+    pub(crate) fn new(bytes_max: usize, window_bytes: usize) -> Self {
+        ColdReads {
+            windows: BTreeMap::new(),
+            bytes: 0,
+            bytes_max: bytes_max.max(2 * window_bytes),
+            window_bytes: block_ceil(window_bytes),
+            clock: 0,
+            reading: BTreeSet::new(),
+            damaged: BTreeMap::new(),
+            opened: Vec::new(),
+        }
+    }
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+    /// The window that holds `offset`.
+    pub(crate) fn window(&mut self, key: SlabKey, offset: i64) -> Option<&Window> {
+        self.clock += 1;
+        let (_, window) = self.windows.range_mut((key, i64::MIN)..=(key, offset)).next_back()?;
+        if offset >= window.end_offset {
+            return None;
+        }
+        window.used = self.clock;
+        Some(window)
+    }
+    /// Where the frame behind the window that ends at `offset` starts, if that window is here.
+    fn position_behind(&self, key: SlabKey, segment: i64, offset: i64) -> Option<u64> {
+        let (_, window) = self.windows.range((key, i64::MIN)..(key, offset)).next_back()?;
+        (window.end_offset == offset && window.segment == segment).then_some(window.next_position)
+    }
+    fn insert(&mut self, key: SlabKey, window: Window) {
+        let Some(base) = window.frames.first().map(|f| f.frame.base_offset) else {
+            return;
+        };
+        self.bytes += window.bytes;
+        if let Some(old) = self.windows.insert((key, base), window) {
+            self.bytes -= old.bytes;
+        }
+        while self.bytes > self.bytes_max {
+            let oldest = self.windows.iter().min_by_key(|(_, w)| w.used).map(|(k, _)| *k);
+            let Some(window) = oldest.and_then(|k| self.windows.remove(&k)) else {
+                break;
+            };
+            self.bytes -= window.bytes;
+        }
+    }
+    /// Drops everything of a partition.
+    pub(crate) fn forget(&mut self, key: SlabKey) {
+        let gone: Vec<_> = self
+            .windows
+            .range((key, i64::MIN)..=(key, i64::MAX))
+            .map(|(k, _)| *k)
+            .collect();
+        for k in gone {
+            if let Some(window) = self.windows.remove(&k) {
+                self.bytes -= window.bytes;
+            }
+        }
+        self.damaged.retain(|(k, _), _| *k != key);
+        self.opened.retain(|(k, _)| *k != key);
+    }
+}
+
+impl Store {
+    /// Sees to it that the window with `offset` is read. `offset` is below the tail.
+    pub(crate) fn want_cold(&mut self, cx: &mut StoreCx, key: SlabKey, offset: i64) -> Cold {
+        let Some(part) = self.parts.get_mut(key) else {
+            return Cold::Nothing;
+        };
+        let Some(index) = part.segment_index(offset) else {
+            return Cold::Nothing;
+        };
+        let segment = &part.segments[index];
+        let (base, written) = (segment.base_offset, segment.written);
+        let FileState::Open(file) = segment.file else {
+            if segment.file == FileState::Closed {
+                self.open_segment(cx, key, base);
+            }
+            return Cold::Wait;
+        };
+        let position = match (self.cold.position_behind(key, base, offset), &segment.index) {
+            (Some(position), _) => position,
+            (None, IndexState::Loaded(index)) => index.position_for_offset(offset),
+            (None, IndexState::Loading) => return Cold::Wait,
+            (None, IndexState::Absent) => {
+                self.load_index(cx, key, base);
+                return Cold::Wait;
+            }
+        };
+        self.read_cold(cx, key, (base, written), file, position, self.cold.window_bytes)
+    }
+
+    fn read_cold(
+        &mut self,
+        cx: &mut StoreCx,
+        key: SlabKey,
+        (segment, written): (i64, u64),
+        file: FileId,
+        position: u64,
+        want: usize,
+    ) -> Cold {
+        if let Some((at, why)) = self.cold.damaged.get(&(key, segment))
+            && *at == position
+        {
+            return Cold::Damaged(why.clone());
+        }
+        if position >= written {
+            return Cold::Nothing;
+        }
+        if !self.cold.reading.insert((key, segment, position)) {
+            return Cold::Wait;
+        }
+        let at = position - position % BLOCK as u64;
+        let len = (want as u64 + (position - at)).min(written - at);
+        let len = block_ceil(len as usize) as u32;
+        let io = self.io_key();
+        self.stats.cold_reads += 1;
+        cx.effects.push(Effect::Read { key: io, file, at, len });
+        self.ios.insert(
+            io,
+            IoFor::Cold(ColdRead {
+                partition: key,
+                segment,
+                position,
+                at,
+                len,
+            }),
+        );
+        Cold::Wait
+    }
+
+    /// A cold read ended.
+    pub(crate) fn on_cold_read(&mut self, cx: &mut StoreCx, read: ColdRead, result: Result<Bytes, i32>) {
+        self.cold.reading.remove(&(read.partition, read.segment, read.position));
+        let Some(part) = self.parts.get_mut(read.partition) else {
+            return;
+        };
+        let id = part.id;
+        let stretch = match result {
+            Ok(bytes) if (bytes.len() as u64) > read.position - read.at => {
+                self.stats.cold_bytes += bytes.len() as u64;
+                read_stretch(id, &bytes, read.at, read.position).map_err(|(at, fault)| (at, fault.to_string()))
+            }
+            Ok(_) => Err((
+                read.position,
+                "the file is shorter than what was written to it".to_string(),
+            )),
+            Err(errno) => Err((read.position, format!("read error (errno {errno})"))),
+        };
+        match stretch {
+            Ok(stretch) => self.take_stretch(cx, &read, stretch),
+            Err((at, why)) => self.note_damage(&read, at, why),
+        }
+        self.rerun_waiting(cx, read.partition);
+    }
+
+    fn note_damage(&mut self, read: &ColdRead, at: u64, why: String) {
+        let Some(part) = self.parts.get(read.partition) else {
+            return;
+        };
+        let path = segment_path(part.id, read.segment).0;
+        let text = format!("{path} at byte {at}: {why}");
+        tracing::error!("{text}; the records there cannot be served");
+        self.cold
+            .damaged
+            .insert((read.partition, read.segment), (read.position, text));
+    }
+
+    fn take_stretch(&mut self, cx: &mut StoreCx, read: &ColdRead, stretch: crate::log::segment::Stretch) {
+        let Some(part) = self.parts.get_mut(read.partition) else {
+            return;
+        };
+        let Some(segment) = part.segment_mut(read.segment) else {
+            return;
+        };
+        extend_index(segment, &stretch.frames, stretch.next_position);
+        let written = segment.written;
+        let file = segment.file;
+        if let Some(last) = stretch.frames.last() {
+            let window = Window {
+                end_offset: last.frame.last_offset + 1,
+                segment: read.segment,
+                next_position: stretch.next_position,
+                bytes: read.len as usize,
+                used: self.cold.clock,
+                frames: stretch.frames,
+            };
+            return self.cold.insert(read.partition, window);
+        }
+        let next = stretch.next_position;
+        match (stretch.next_len, file) {
+            (Some(len), _) if next + len as u64 > written => {
+                self.note_damage(read, next, "a frame announces more bytes than the segment holds".into());
+            }
+            (Some(len), FileState::Open(file)) => {
+                self.read_cold(cx, read.partition, (read.segment, written), file, next, len + BLOCK);
+            }
+            (None, FileState::Open(file)) if next < written && next > read.position => {
+                self.read_cold(
+                    cx,
+                    read.partition,
+                    (read.segment, written),
+                    file,
+                    next,
+                    self.cold.window_bytes,
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// Opens a segment's file.
+    pub(crate) fn open_segment(&mut self, cx: &mut StoreCx, key: SlabKey, base: i64) {
+        let file = self.file_id();
+        let Some(part) = self.parts.get_mut(key) else { return };
+        let path = segment_path(part.id, base);
+        let Some(segment) = part.segment_mut(base) else { return };
+        segment.file = FileState::Opening;
+        self.job(
+            cx,
+            JobFor::SegmentOpen {
+                partition: key,
+                segment: base,
+                file,
+            },
+            Job::Open { file, path },
+        );
+    }
+
+    /// A segment was opened, or could not be.
+    pub(crate) fn on_segment_open(
+        &mut self,
+        cx: &mut StoreCx,
+        key: SlabKey,
+        base: i64,
+        file: FileId,
+        result: JobResult,
+    ) {
+        let failed = match result {
+            JobResult::Failed { errno, what } => Some(format!("{what} (errno {errno})")),
+            _ => None,
+        };
+        let Some(segment) = self.parts.get_mut(key).and_then(|p| p.segment_mut(base)) else {
+            if failed.is_none() {
+                cx.effects.push(Effect::CloseFile { file });
+            }
+            return;
+        };
+        let wants_destage = !segment.sealed;
+        segment.file = if failed.is_none() {
+            FileState::Open(file)
+        } else {
+            FileState::Closed
+        };
+        if let Some(why) = failed {
+            tracing::error!("a segment cannot be opened: {why}");
+            self.fail_waiting(cx, key, &why);
+        } else {
+            self.cold.opened.push((key, base));
+            self.close_least_recent(cx);
+        }
+        if wants_destage && let Some(part) = self.parts.get_mut(key) {
+            part.destaging = part.destaging_write;
+            self.queue_destage_if_due(key);
+        }
+        self.rerun_waiting(cx, key);
+    }
+
+    /// Keeps the number of open sealed segments bounded.
+    fn close_least_recent(&mut self, cx: &mut StoreCx) {
+        if self.cold.opened.len() <= OPEN_SEALED_MAX {
+            return;
+        }
+        let (key, base) = self.cold.opened.remove(0);
+        let reading = self.cold.reading.iter().any(|(k, b, _)| *k == key && *b == base);
+        let Some(segment) = self.parts.get_mut(key).and_then(|p| p.segment_mut(base)) else {
+            return;
+        };
+        if segment.sealed && !reading && segment.flushed == segment.written {
+            let closed = segment.clone();
+            segment.file = FileState::Closed;
+            self.close_segment(cx, &closed);
+        } else {
+            self.cold.opened.push((key, base));
+        }
+    }
+
+    /// Closes a segment's file, if open.
+    pub(crate) fn close_segment(&mut self, cx: &mut StoreCx, segment: &Segment) {
+        if let FileState::Open(file) = segment.file {
+            cx.effects.push(Effect::CloseFile { file });
+        }
+    }
+
+    fn load_index(&mut self, cx: &mut StoreCx, key: SlabKey, base: i64) {
+        let Some(part) = self.parts.get_mut(key) else { return };
+        let path = index_path(part.id, base);
+        let Some(segment) = part.segment_mut(base) else { return };
+        segment.index = IndexState::Loading;
+        self.job(
+            cx,
+            JobFor::IndexLoad {
+                partition: key,
+                segment: base,
+            },
+            Job::ReadFile { path },
+        );
+    }
+
+    /// An index file was read. Missing, damaged or ahead of the segment: it is rebuilt while the segment is read.
+    pub(crate) fn on_index_loaded(&mut self, cx: &mut StoreCx, key: SlabKey, base: i64, result: JobResult) {
+        let Some(part) = self.parts.get_mut(key) else { return };
+        let id = part.id;
+        let Some(segment) = part.segment_mut(base) else { return };
+        let found = match &result {
+            JobResult::Content(bytes) => Index::decode(bytes, id, base),
+            _ => None,
+        };
+        let usable = found.filter(|i| i.covered_position <= segment.written && i.covered_end <= segment.end_offset);
+        let index = usable.unwrap_or_else(|| Index::new(base));
+        segment.index_saved = index.entries.len();
+        segment.index = IndexState::Loaded(index);
+        self.rerun_waiting(cx, key);
+    }
+}
+
+/// Adds frames read behind what the index covers.
+fn extend_index(segment: &mut Segment, frames: &[StoredFrame], next_position: u64) {
+    let IndexState::Loaded(index) = &mut segment.index else {
+        return;
+    };
+    for stored in frames {
+        if stored.position >= index.covered_position && stored.frame.base_offset == index.covered_end {
+            let end = stored.position + stored.frame.len() as u64;
+            index.add(
+                stored.frame.base_offset,
+                stored.frame.last_offset,
+                stored.frame.max_timestamp,
+                stored.position,
+                end,
+            );
+        }
+    }
+    let reaches = frames
+        .last()
+        .is_some_and(|f| f.frame.last_offset + 1 == index.covered_end);
+    if reaches && next_position > index.covered_position {
+        index.covered_position = next_position;
+    }
+}

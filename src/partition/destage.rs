@@ -1,0 +1,465 @@
+//! Destaging: durable frames go from memory to the partition's segment in large aligned writes, without flush.
+//!
+//! Invariants: only frames below the high watermark are destaged; each write starts on a fresh block and ends with a pad, so no
+//! segment byte is ever written twice; frames stay in memory until their segment is flushed, so a failed segment write or flush
+//! costs a rewrite into a new segment and nothing else.
+
+use crate::base::buf::{AlignedBuf, BLOCK, block_ceil};
+use crate::base::effect::{Effect, Job, JobResult};
+use crate::base::ids::FileId;
+use crate::base::slab::SlabKey;
+use crate::log::block::Lsn;
+use crate::log::frame::{pad_len, write_pad};
+use crate::log::index::Index;
+use crate::log::segment::{FileState, IndexState, Segment, index_path, segment_path};
+use crate::partition::state::Partition;
+use crate::partition::store::{IoFor, JobFor, Store, StoreCx, StoreTimer};
+
+/// Largest destage write, unless one frame is larger.
+const WRITE_MAX: usize = 1 << 20;
+/// First allocation of a segment.
+const ALLOCATE_FIRST: u64 = 64 << 10;
+/// Largest step of allocation.
+const ALLOCATE_STEP_MAX: u64 = 64 << 20;
+/// Pause after a failed allocation or segment write.
+const RETRY_NS: u64 = 1_000_000_000;
+
+/// Where one frame went.
+#[derive(Clone, Copy)]
+struct Placed {
+    base_offset: i64,
+    last_offset: i64,
+    max_timestamp: i64,
+    position: u64,
+    end: u64,
+}
+
+/// A segment write in flight.
+pub(crate) struct DestageWrite {
+    partition: SlabKey,
+    segment: i64,
+    len: u64,
+    frames: Vec<Placed>,
+    last_crc: u32,
+    frame_bytes: usize,
+}
+
+impl Store {
+    /// Puts a partition into the queue.
+    pub(crate) fn queue_destage(&mut self, key: SlabKey) {
+        let Some(part) = self.parts.get_mut(key) else { return };
+        if !part.destage_queued && !part.destaging {
+            part.destage_queued = true;
+            self.destage_queue.push_back(key);
+        }
+    }
+
+    /// Destages every frame of blocks below `lsn`.
+    pub(crate) fn request_destage_below(&mut self, key: SlabKey, lsn: Lsn) {
+        if let Some(part) = self.parts.get_mut(key) {
+            part.destage_below = part.destage_below.max(lsn);
+        }
+        self.queue_destage(key);
+    }
+
+    /// Starts as many writes as the bound allows.
+    pub(crate) fn pump_destage(&mut self, cx: &mut StoreCx) {
+        if self.disk_full.is_some() && self.timers_have_retry() {
+            return;
+        }
+        while self.destage_inflight < self.config.destage_inflight_max {
+            let Some(key) = self.destage_queue.pop_front() else {
+                break;
+            };
+            let Some(part) = self.parts.get_mut(key) else { continue };
+            part.destage_queued = false;
+            if !part.destaging {
+                self.destage_next(cx, key);
+            }
+        }
+    }
+
+    /// One step for a partition: get space, or write.
+    fn destage_next(&mut self, cx: &mut StoreCx, key: SlabKey) {
+        let Some(part) = self.parts.get_mut(key) else { return };
+        let Some((frame_bytes, first_offset)) = plan_write(part) else {
+            return;
+        };
+        let len = block_ceil(frame_bytes) as u64;
+        if needs_roll(part, len, cx.now.wall_ms) {
+            self.roll(cx, key, first_offset);
+        }
+        if self.ensure_space(cx, key, first_offset, len) {
+            self.write_segment(cx, key, frame_bytes);
+        }
+    }
+
+    /// Seals the active segment (if any), so that the next destage starts a new one.
+    pub(crate) fn roll(&mut self, cx: &mut StoreCx, key: SlabKey, next_base: i64) {
+        let Some(part) = self.parts.get_mut(key) else { return };
+        part.roll_requested = false;
+        let id = part.id;
+        if let Some(active) = part.segments.last_mut().filter(|s| !s.sealed) {
+            active.sealed = true;
+            let (base, written, file) = (active.base_offset, active.written, active.file);
+            active.allocated = written;
+            if let FileState::Open(file) = file {
+                let job = Job::Truncate {
+                    file,
+                    path: segment_path(id, base),
+                    to: written,
+                };
+                self.job(
+                    cx,
+                    JobFor::Housekeeping("releasing a sealed segment's spare space"),
+                    job,
+                );
+            }
+            self.save_index(cx, key, base);
+        }
+        if let Some(part) = self.parts.get_mut(key) {
+            part.segments.push(Segment::new(next_base, cx.now.wall_ms));
+        }
+    }
+
+    /// Writes a segment's index file, when memory holds the index.
+    pub(crate) fn save_index(&mut self, cx: &mut StoreCx, key: SlabKey, base: i64) {
+        let Some(part) = self.parts.get_mut(key) else { return };
+        let id = part.id;
+        let Some(segment) = part.segment_mut(base) else { return };
+        let IndexState::Loaded(index) = &segment.index else {
+            return;
+        };
+        segment.index_saved = index.entries.len();
+        let job = Job::WriteFile {
+            path: index_path(id, base),
+            content: index.encode(id, base),
+        };
+        self.job(cx, JobFor::Housekeeping("writing an index"), job);
+    }
+
+    /// True when the active segment has a file with room for `len` more bytes; else a job for it is under way.
+    fn ensure_space(&mut self, cx: &mut StoreCx, key: SlabKey, first_offset: i64, len: u64) -> bool {
+        let Some(part) = self.parts.get_mut(key) else {
+            return false;
+        };
+        if part.segments.last().is_none_or(|s| s.sealed) {
+            part.segments.push(Segment::new(first_offset, cx.now.wall_ms));
+        }
+        let (id, segment_bytes) = (part.id, part.topic.config.segment_bytes);
+        let Some(active) = part.segments.last_mut() else {
+            return false;
+        };
+        let (base, need) = (active.base_offset, active.written + len);
+        let grown = (active.allocated + active.allocated.clamp(ALLOCATE_FIRST, ALLOCATE_STEP_MAX))
+            .min(block_ceil(segment_bytes as usize) as u64);
+        let to = grown.max(need);
+        match active.file {
+            FileState::Open(_) if need <= active.allocated => true,
+            FileState::Open(file) => {
+                part.destaging = true;
+                let purpose = JobFor::SegmentSpace {
+                    partition: key,
+                    segment: base,
+                    file,
+                    allocated: to,
+                };
+                self.job(
+                    cx,
+                    purpose,
+                    Job::Extend {
+                        file,
+                        path: segment_path(id, base),
+                        to,
+                    },
+                );
+                false
+            }
+            FileState::Closed if active.written == 0 => {
+                active.file = FileState::Opening;
+                part.destaging = true;
+                let file = self.file_id();
+                let purpose = JobFor::SegmentSpace {
+                    partition: key,
+                    segment: base,
+                    file,
+                    allocated: to,
+                };
+                self.job(
+                    cx,
+                    purpose,
+                    Job::CreateSegment {
+                        file,
+                        path: segment_path(id, base),
+                        bytes: to,
+                    },
+                );
+                false
+            }
+            FileState::Closed => {
+                part.destaging = true;
+                self.open_segment(cx, key, base);
+                false
+            }
+            FileState::Opening => {
+                part.destaging = true;
+                false
+            }
+        }
+    }
+
+    /// A job for space ended.
+    pub(crate) fn on_segment_space(
+        &mut self,
+        cx: &mut StoreCx,
+        key: SlabKey,
+        base: i64,
+        file: FileId,
+        allocated: u64,
+        result: JobResult,
+    ) {
+        let Some(part) = self.parts.get_mut(key) else {
+            return cx.effects.push(Effect::CloseFile { file });
+        };
+        part.destaging = false;
+        let id = part.id;
+        let Some(segment) = part.segment_mut(base) else { return };
+        match result {
+            JobResult::Failed { errno, what } => {
+                if segment.file == FileState::Opening {
+                    segment.file = FileState::Closed;
+                }
+                self.on_no_space(cx, id, errno, what);
+            }
+            _ => {
+                segment.file = FileState::Open(file);
+                segment.allocated = allocated;
+                if self.disk_full.take().is_some() {
+                    tracing::info!("disk space is available again; writes are accepted");
+                }
+                self.destage_next(cx, key);
+            }
+        }
+        self.queue_destage_if_due(key);
+    }
+
+    fn on_no_space(&mut self, cx: &mut StoreCx, id: crate::base::ids::PartitionId, errno: i32, what: String) {
+        if self.disk_full.is_none() {
+            tracing::error!(
+                "no space for topic {} partition {}: {what} (errno {errno}); produce is refused until there is",
+                id.topic,
+                id.partition
+            );
+        }
+        self.disk_full = Some(format!(
+            "the disk is full ({what}); free space or lower retention, service resumes by itself"
+        ));
+        if !self.timers_have_retry() {
+            self.retry_armed = true;
+            self.timers.arm(cx.now.mono_ns + RETRY_NS, StoreTimer::RetryDestage);
+        }
+    }
+
+    /// True while a pause after a failure is running.
+    fn timers_have_retry(&self) -> bool {
+        self.retry_armed
+    }
+
+    /// The pause is over.
+    pub(crate) fn retry_destage(&mut self, cx: &mut StoreCx) {
+        self.retry_armed = false;
+        let due: Vec<SlabKey> = self.parts.iter().map(|(key, _)| key).collect();
+        for key in due {
+            self.queue_destage_if_due(key);
+        }
+        self.pump_destage(cx);
+    }
+
+    /// Queues a partition that has enough to write, or has to because of the journal.
+    pub(crate) fn queue_destage_if_due(&mut self, key: SlabKey) {
+        let Some(part) = self.parts.get(key) else { return };
+        let forced = first_undestaged_lsn(part).is_some_and(|lsn| lsn < part.destage_below);
+        if forced || part.fenced.is_some() || part.undestaged_bytes >= self.config.destage_bytes {
+            self.queue_destage(key);
+        }
+    }
+
+    /// Copies the planned frames into an aligned buffer, pads it and writes it.
+    fn write_segment(&mut self, cx: &mut StoreCx, key: SlabKey, frame_bytes: usize) {
+        let key_io = self.io_key();
+        let Some(part) = self.parts.get_mut(key) else { return };
+        let (id, from) = (part.id, part.destaged_end);
+        let Some(active) = part.segments.last() else { return };
+        let (segment, at, file) = (active.base_offset, active.written, active.file);
+        let FileState::Open(file) = file else { return };
+        let mut buf = AlignedBuf::zeroed(frame_bytes);
+        let mut placed = Vec::new();
+        let (mut used, mut last_crc, mut end_offset) = (0, 0, from);
+        for tail in part.tail.from(from) {
+            if used == frame_bytes {
+                break;
+            }
+            let end = used + tail.bytes.len();
+            buf.as_mut()[used..end].copy_from_slice(&tail.bytes);
+            placed.push(Placed {
+                base_offset: tail.frame.base_offset,
+                last_offset: tail.frame.last_offset,
+                max_timestamp: tail.frame.max_timestamp,
+                position: at + used as u64,
+                end: at + end as u64,
+            });
+            (used, last_crc, end_offset) = (end, tail.frame.header_crc, tail.frame.last_offset + 1);
+        }
+        let padded = used + pad_len(used);
+        write_pad(&mut buf.as_mut()[used..padded], id, end_offset);
+        part.destaged_end = end_offset;
+        part.undestaged_bytes = part.undestaged_bytes.saturating_sub(used);
+        part.destaging = true;
+        part.destaging_write = true;
+        debug_assert!(at % BLOCK as u64 == 0 && padded % BLOCK == 0);
+        self.stats.segment_bytes += padded as u64;
+        self.destage_inflight += 1;
+        cx.effects.push(Effect::Write {
+            key: key_io,
+            file,
+            at,
+            data: buf.freeze(padded),
+            durable: false,
+        });
+        let write = DestageWrite {
+            partition: key,
+            segment,
+            len: padded as u64,
+            frames: placed,
+            last_crc,
+            frame_bytes: used,
+        };
+        self.ios.insert(key_io, IoFor::Destage(write));
+    }
+
+    /// A segment write ended.
+    pub(crate) fn on_destaged(&mut self, cx: &mut StoreCx, write: DestageWrite, result: Result<(), i32>) {
+        self.destage_inflight -= 1;
+        let Some(part) = self.parts.get_mut(write.partition) else {
+            return;
+        };
+        part.destaging = false;
+        part.destaging_write = false;
+        if let Err(errno) = result {
+            tracing::error!("writing {} bytes to a segment failed", write.frame_bytes);
+            return self.fence(cx, write.partition, write.segment, errno);
+        }
+        let fenced = part.fenced.is_some();
+        let Some(segment) = part.segment_mut(write.segment) else {
+            return;
+        };
+        segment.written += write.len;
+        segment.written_crc = write.last_crc;
+        for placed in &write.frames {
+            segment.end_offset = placed.last_offset + 1;
+            segment.max_timestamp = segment.max_timestamp.max(placed.max_timestamp);
+            if let IndexState::Loaded(index) = &mut segment.index {
+                index.add(
+                    placed.base_offset,
+                    placed.last_offset,
+                    placed.max_timestamp,
+                    placed.position,
+                    placed.end,
+                );
+            }
+        }
+        if let IndexState::Loaded(index) = &mut segment.index {
+            index.covered_position = segment.written;
+        }
+        if fenced {
+            self.sync_segment(cx, write.partition, write.segment);
+        }
+        self.queue_destage_if_due(write.partition);
+    }
+
+    /// A segment write or flush failed: nothing behind its last flush is trusted. What it held is still in memory and in the
+    /// journal; it goes into a new segment, and until that is flushed the partition takes no writes.
+    pub(crate) fn fence(&mut self, cx: &mut StoreCx, key: SlabKey, base: i64, errno: i32) {
+        let Some(part) = self.parts.get_mut(key) else { return };
+        let why = format!(
+            "segment {base:020} of topic {} partition {} failed (errno {errno}); rewriting from the journal",
+            part.topic.name, part.id.partition
+        );
+        tracing::error!("{why}");
+        part.fenced = Some(why);
+        let flushed_end = part.flushed_end;
+        part.destaged_end = flushed_end;
+        let mut dropped = Vec::new();
+        while let Some(last) = part.segments.last_mut() {
+            if last.flushed == 0 {
+                dropped.extend(part.segments.pop());
+                continue;
+            }
+            if last.end_offset > last.flushed_end || last.written > last.flushed {
+                cut_to_flushed(last);
+            }
+            break;
+        }
+        part.undestaged_bytes = part
+            .tail
+            .from(flushed_end)
+            .take_while(|f| f.frame.last_offset < part.high_watermark)
+            .map(|f| f.bytes.len())
+            .sum();
+        for segment in dropped {
+            self.close_segment(cx, &segment);
+        }
+        if !self.retry_armed {
+            self.retry_armed = true;
+            self.timers.arm(cx.now.mono_ns + RETRY_NS, StoreTimer::RetryDestage);
+        }
+    }
+}
+
+/// Forgets what a segment holds behind its last flush, and closes it for appends.
+fn cut_to_flushed(segment: &mut Segment) {
+    segment.sealed = true;
+    segment.end_offset = segment.flushed_end;
+    segment.written = segment.flushed;
+    segment.index = match std::mem::replace(&mut segment.index, IndexState::Absent) {
+        IndexState::Loaded(index) => IndexState::Loaded(cut_index(index, segment)),
+        other => other,
+    };
+}
+
+fn cut_index(mut index: Index, segment: &Segment) -> Index {
+    index.entries.retain(|e| e.position < segment.flushed);
+    index.covered_position = index.covered_position.min(segment.flushed);
+    index.covered_end = index.covered_end.min(segment.flushed_end);
+    index
+}
+
+/// Bytes of the next write and the first offset in it: durable frames from `destaged_end` on. `None` when nothing is due.
+fn plan_write(part: &Partition) -> Option<(usize, i64)> {
+    let mut bytes = 0;
+    let mut first = None;
+    for tail in part.tail.from(part.destaged_end) {
+        if tail.frame.last_offset >= part.high_watermark || (bytes > 0 && bytes + tail.bytes.len() > WRITE_MAX) {
+            break;
+        }
+        first.get_or_insert(tail.frame.base_offset);
+        bytes += tail.bytes.len();
+    }
+    first.map(|first| (bytes, first))
+}
+
+/// The block of the oldest durable frame that no segment write has taken.
+pub(crate) fn first_undestaged_lsn(part: &Partition) -> Option<Lsn> {
+    part.tail.from(part.destaged_end).next().map(|f| f.lsn)
+}
+
+fn needs_roll(part: &Partition, len: u64, now_ms: i64) -> bool {
+    let config = &part.topic.config;
+    part.segments.last().is_some_and(|active| {
+        !active.sealed
+            && active.written > 0
+            && (part.roll_requested
+                || active.written + len > config.segment_bytes
+                || now_ms.saturating_sub(active.created_ms) > config.segment_ms)
+    })
+}

@@ -1,0 +1,193 @@
+//! From the end of a round to the answers: one journal block, its completion in lsn order, high watermarks, acks, waiters.
+
+use crate::base::ids::IoKey;
+use crate::base::slab::SlabKey;
+use crate::log::block::Lsn;
+use crate::log::frame::FrameKind;
+use crate::log::journal::SealedBlock;
+use crate::partition::request::{DeleteRecordsResult, OwnerReply, ProduceResult, ReplyTo};
+use crate::partition::store::{IoFor, JobFor, Store, StoreCx, batch_id};
+use crate::partition::tail::TailFrame;
+use crate::wire::error::ErrorCode;
+use std::collections::VecDeque;
+
+/// An answer that waits for a block. In lsn order.
+pub(crate) struct PendingAck {
+    pub lsn: Lsn,
+    pub reply: ReplyTo,
+    pub kind: AckKind,
+}
+
+/// What to answer.
+pub(crate) enum AckKind {
+    Produce(ProduceResult),
+    LogStart(i64),
+}
+
+/// What becomes visible with a block.
+pub(crate) struct BlockInfo {
+    lsn: Lsn,
+    frames: Vec<BlockFrame>,
+}
+
+struct BlockFrame {
+    owner: Option<SlabKey>,
+    kind: FrameKind,
+    base_offset: i64,
+    last_offset: i64,
+    len: usize,
+    producer: Option<i64>,
+}
+
+impl Store {
+    /// Seals and issues the round's block, and puts its frames into the tails.
+    pub(crate) fn settle_journal(&mut self, cx: &mut StoreCx) {
+        self.prepare_journal(cx);
+        let next_key = &mut self.next_key;
+        let mut key = || {
+            *next_key += 1;
+            IoKey(*next_key)
+        };
+        for (key, sealed) in self.journal.settle(&mut key, cx.effects) {
+            self.ios.insert(key, IoFor::Journal);
+            self.note_block(sealed);
+        }
+        self.evict();
+    }
+
+    /// Orders journal files up to the configured number.
+    pub(crate) fn prepare_journal(&mut self, cx: &mut StoreCx) {
+        let before = cx.effects.list.len();
+        let next = std::cell::Cell::new(self.next_key);
+        let bump = || {
+            next.set(next.get() + 1);
+            next.get()
+        };
+        self.journal.prepare_files(
+            &mut || crate::base::ids::FileId(bump()),
+            &mut || crate::base::ids::JobKey(bump()),
+            cx.effects,
+        );
+        self.next_key = next.get();
+        if let Some(crate::base::effect::Effect::Job { key, .. }) = cx.effects.list.get(before) {
+            self.jobs.insert(*key, JobFor::Journal);
+        }
+    }
+
+    fn note_block(&mut self, sealed: SealedBlock) {
+        self.stats.blocks += 1;
+        let mut frames = Vec::with_capacity(sealed.frames.len());
+        for staged in sealed.frames {
+            let (frame, len) = (staged.frame, staged.frame.len());
+            self.stats.journal_bytes += len as u64;
+            let mut producer = None;
+            if frame.kind == FrameKind::Batch
+                && let Some((owner, part)) = staged.owner.and_then(|o| Some((o, self.parts.get_mut(o)?)))
+            {
+                producer = batch_id(&staged.bytes[crate::log::frame::FRAME_HEADER..]).map(|id| id.producer_id);
+                self.chunks.note(sealed.chunk_seq, sealed.lsn, owner, len);
+                part.tail.push(TailFrame {
+                    frame,
+                    bytes: staged.bytes,
+                    lsn: sealed.lsn,
+                    chunk_seq: sealed.chunk_seq,
+                });
+            }
+            frames.push(BlockFrame {
+                owner: staged.owner,
+                kind: frame.kind,
+                base_offset: frame.base_offset,
+                last_offset: frame.last_offset,
+                len,
+                producer,
+            });
+        }
+        self.blocks.push_back(BlockInfo {
+            lsn: sealed.lsn,
+            frames,
+        });
+    }
+
+    /// A journal write ended: everything up to the new durable lsn becomes visible and is answered, in lsn order.
+    pub(crate) fn on_journal_written(&mut self, cx: &mut StoreCx, key: IoKey, result: Result<(), i32>) {
+        if let Err(errno) = result {
+            self.fail(format!(
+                "a journal write failed (errno {errno}); nothing is acknowledged any more. Check the disk, then restart"
+            ));
+            return;
+        }
+        let Some(durable) = self.journal.on_written(key) else {
+            return;
+        };
+        let mut advanced: VecDeque<(SlabKey, usize)> = VecDeque::new();
+        while self.blocks.front().is_some_and(|b| b.lsn <= durable) {
+            let Some(block) = self.blocks.pop_front() else { break };
+            for frame in block.frames {
+                self.make_visible(cx, frame, &mut advanced);
+            }
+        }
+        self.release_acks(cx, durable);
+        for (owner, bytes) in advanced {
+            self.wake_watches(cx, owner, bytes);
+        }
+    }
+
+    fn make_visible(&mut self, cx: &mut StoreCx, frame: BlockFrame, advanced: &mut VecDeque<(SlabKey, usize)>) {
+        if frame.kind == FrameKind::Meta {
+            assert_eq!(
+                frame.base_offset, self.meta_durable,
+                "metadata records become durable in order"
+            );
+            self.meta_durable += 1;
+        }
+        let Some(owner) = frame.owner else { return };
+        if frame.kind == FrameKind::LogStart {
+            return self.apply_log_start(cx, owner, frame.base_offset);
+        }
+        let Some(part) = self.parts.get_mut(owner) else { return };
+        assert_eq!(part.high_watermark, frame.base_offset, "frames become visible in order");
+        part.high_watermark = frame.last_offset + 1;
+        part.undestaged_bytes += frame.len;
+        if let Some(producer) = frame.producer {
+            part.producers.trim(producer, part.high_watermark);
+        }
+        match advanced.back_mut() {
+            Some((last, bytes)) if *last == owner => *bytes += frame.len,
+            _ => advanced.push_back((owner, frame.len)),
+        }
+        if part.undestaged_bytes >= self.config.destage_bytes {
+            self.queue_destage(owner);
+        }
+    }
+
+    fn release_acks(&mut self, cx: &mut StoreCx, durable: Lsn) {
+        while self.acks.front().is_some_and(|a| a.lsn <= durable) {
+            let Some(ack) = self.acks.pop_front() else { break };
+            let answer = match ack.kind {
+                AckKind::Produce(result) => OwnerReply::Produce(result),
+                AckKind::LogStart(low_watermark) => OwnerReply::DeleteRecords(DeleteRecordsResult {
+                    error: ErrorCode::None,
+                    low_watermark,
+                }),
+            };
+            cx.replies.push_back((ack.reply, answer));
+        }
+    }
+
+    /// Stops acknowledging for good.
+    pub(crate) fn fail(&mut self, why: String) {
+        tracing::error!("{why}");
+        self.fatal.get_or_insert(why);
+    }
+
+    /// Drops the oldest flushed chunks while the cache is over its bound.
+    pub(crate) fn evict(&mut self) {
+        while let Some((chunk_seq, owners)) = self.chunks.pop_evictable(self.flushed_lsn) {
+            for owner in owners {
+                if let Some(part) = self.parts.get_mut(owner) {
+                    part.tail.evict(chunk_seq);
+                }
+            }
+        }
+    }
+}

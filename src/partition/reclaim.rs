@@ -1,0 +1,305 @@
+//! Reclaiming journal space: destage what old files hold, flush the segments, write a checkpoint, then recycle the files.
+//!
+//! The order is the safety rule (RELIABILITY section 2): segment writes completed -> segments flushed -> checkpoint with the new
+//! journal position durable -> file recycled. Each step waits for the one before.
+
+use crate::base::effect::{Effect, FilePath, Job, JobResult};
+use crate::base::ids::JobKey;
+use crate::base::slab::SlabKey;
+use crate::log::block::Lsn;
+use crate::log::checkpoint::Checkpoint;
+use crate::log::segment::FileState;
+use crate::partition::destage::first_undestaged_lsn;
+use crate::partition::store::{IoFor, JobFor, Store, StoreCx};
+use std::collections::{BTreeSet, VecDeque};
+
+/// Flushes in flight at once: enough for the device, few enough that journal writes do not queue behind them.
+const SYNCS_INFLIGHT_MAX: usize = 8;
+/// Index entries not yet in the index file that make it worth rewriting at a checkpoint.
+const INDEX_SAVE_ENTRIES: usize = 256;
+
+enum Stage {
+    Idle,
+    /// Frames of blocks below the target go to segments.
+    Destaging,
+    /// Segments with unflushed writes, not yet asked and asked.
+    Syncing {
+        waiting: VecDeque<(SlabKey, i64)>,
+        asked: BTreeSet<(SlabKey, i64)>,
+    },
+    Checkpointing,
+}
+
+/// State of the reclaim.
+pub(crate) struct Reclaim {
+    stage: Stage,
+    /// Where the next checkpoint will start.
+    target: (Lsn, u32),
+    /// Where the last durable checkpoint starts.
+    start: (Lsn, u32),
+}
+
+impl Reclaim {
+    pub(crate) fn new(start_lsn: Lsn, start_prev_crc: u32) -> Self {
+        Reclaim {
+            stage: Stage::Idle,
+            target: (start_lsn, start_prev_crc),
+            start: (start_lsn, start_prev_crc),
+        }
+    }
+}
+
+impl Store {
+    /// Starts a reclaim when half of the journal is full or memory is short, and moves a running one on.
+    pub(crate) fn pump_reclaim(&mut self, cx: &mut StoreCx) {
+        match self.reclaim.stage {
+            Stage::Idle => self.start_reclaim(),
+            Stage::Destaging => self.finish_destaging(cx),
+            Stage::Syncing { .. } => self.pump_syncs(cx),
+            Stage::Checkpointing => {}
+        }
+    }
+
+    fn start_reclaim(&mut self) {
+        let full = self.journal.full_files();
+        let files_max = self.config.journal.file_count;
+        let due = full >= (files_max / 2).max(1) || (full > 0 && self.chunks.is_over());
+        if !due {
+            return;
+        }
+        let Some(target) = self.journal.boundary(full.div_ceil(2).max(1)) else {
+            return;
+        };
+        self.reclaim.target = target;
+        self.reclaim.stage = Stage::Destaging;
+        let keys: Vec<SlabKey> = self.parts.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            let due = self
+                .parts
+                .get(key)
+                .and_then(first_undestaged_lsn)
+                .is_some_and(|lsn| lsn < target.0);
+            if due {
+                self.request_destage_below(key, target.0);
+            }
+        }
+    }
+
+    fn finish_destaging(&mut self, cx: &mut StoreCx) {
+        let target = self.reclaim.target.0;
+        if self.journal.durable_lsn() + 1 < target {
+            return;
+        }
+        let busy = self.parts.iter().any(|(_, p)| {
+            p.fenced.is_some() || p.destaging_write || first_undestaged_lsn(p).is_some_and(|lsn| lsn < target)
+        });
+        if busy {
+            return;
+        }
+        let waiting = self.parts.iter().flat_map(|(key, p)| {
+            p.segments
+                .iter()
+                .filter(|s| s.written > s.flushed)
+                .map(move |s| (key, s.base_offset))
+        });
+        self.reclaim.stage = Stage::Syncing {
+            waiting: waiting.collect(),
+            asked: BTreeSet::new(),
+        };
+        self.pump_syncs(cx);
+    }
+
+    fn pump_syncs(&mut self, cx: &mut StoreCx) {
+        loop {
+            let Stage::Syncing { waiting, asked } = &mut self.reclaim.stage else {
+                return;
+            };
+            if asked.len() >= SYNCS_INFLIGHT_MAX {
+                return;
+            }
+            let Some(next) = waiting.pop_front() else { break };
+            asked.insert(next);
+            if !self.sync_segment(cx, next.0, next.1) {
+                self.forget_sync(next);
+            }
+        }
+        if let Stage::Syncing { waiting, asked } = &self.reclaim.stage
+            && waiting.is_empty()
+            && asked.is_empty()
+        {
+            self.write_checkpoint(cx);
+        }
+    }
+
+    fn forget_sync(&mut self, which: (SlabKey, i64)) {
+        if let Stage::Syncing { asked, .. } = &mut self.reclaim.stage {
+            asked.remove(&which);
+        }
+    }
+
+    /// Flushes a segment's completed writes. False when there is nothing to flush.
+    pub(crate) fn sync_segment(&mut self, cx: &mut StoreCx, key: SlabKey, base: i64) -> bool {
+        let io = self.io_key();
+        let Some(segment) = self.parts.get_mut(key).and_then(|p| p.segment_mut(base)) else {
+            return false;
+        };
+        let FileState::Open(file) = segment.file else {
+            return false;
+        };
+        if segment.written == segment.flushed {
+            return false;
+        }
+        let (written, end_offset, crc) = (segment.written, segment.end_offset, segment.written_crc);
+        self.ios.insert(
+            io,
+            IoFor::Sync {
+                partition: key,
+                segment: base,
+                written,
+                end_offset,
+                crc,
+            },
+        );
+        cx.effects.push(Effect::Sync { key: io, file });
+        true
+    }
+
+    /// A flush ended. `covered` = (bytes, end offset, last checksum) that were written when it was asked for.
+    pub(crate) fn on_segment_synced(
+        &mut self,
+        cx: &mut StoreCx,
+        key: SlabKey,
+        base: i64,
+        covered: (u64, i64, u32),
+        result: Result<(), i32>,
+    ) {
+        self.forget_sync((key, base));
+        if let Err(errno) = result {
+            // Never retried: a failed flush may have dropped the data while a second one reports success.
+            self.fence(cx, key, base, errno);
+            self.reclaim.stage = match std::mem::replace(&mut self.reclaim.stage, Stage::Idle) {
+                Stage::Syncing { .. } => Stage::Destaging,
+                other => other,
+            };
+            return;
+        }
+        let Some(part) = self.parts.get_mut(key) else { return };
+        let Some(segment) = part.segment_mut(base) else { return };
+        let (bytes, end_offset, crc) = covered;
+        if bytes > segment.flushed && bytes <= segment.written {
+            segment.flushed = bytes;
+            segment.flushed_end = end_offset;
+            segment.flushed_crc = crc;
+        }
+        self.advance_flushed(key);
+    }
+
+    /// The flushed end follows the contiguous flushed prefix of the segments.
+    fn advance_flushed(&mut self, key: SlabKey) {
+        let Some(part) = self.parts.get_mut(key) else { return };
+        for segment in &part.segments {
+            if segment.flushed_end > part.flushed_end {
+                part.flushed_end = segment.flushed_end;
+                part.flushed_crc = segment.flushed_crc;
+            }
+            if segment.flushed < segment.written {
+                break;
+            }
+        }
+        if part.fenced.is_some() && part.flushed_end == part.destaged_end {
+            tracing::info!(
+                "topic {} partition {} is rewritten and takes writes again",
+                part.topic.name,
+                part.id.partition
+            );
+            part.fenced = None;
+        }
+    }
+
+    fn write_checkpoint(&mut self, cx: &mut StoreCx) {
+        if self.meta_snapshot_end != self.meta_durable {
+            self.snapshot_wanted = true; // the shard encodes the image; this stage comes again
+            return;
+        }
+        self.reclaim.stage = Stage::Checkpointing;
+        let (start_lsn, start_prev_crc) = self.reclaim.target;
+        self.flushed_lsn = self.flushed_lsn.max(start_lsn - 1);
+        for (_, part) in self.parts.iter() {
+            let unflushed = part.tail.from(part.flushed_end).next();
+            assert!(
+                unflushed.is_none_or(|f| f.lsn >= start_lsn),
+                "a checkpoint covers only what is flushed"
+            );
+        }
+        self.generation += 1;
+        self.save_grown_indexes(cx);
+        let checkpoint = Checkpoint {
+            generation: self.generation,
+            start_lsn,
+            start_prev_crc,
+            partitions: self.parts.iter().map(|(_, p)| p.checkpoint()).collect(),
+            meta_end: self.meta_snapshot_end,
+            image: self.meta_snapshot.clone(),
+        };
+        let slot = if self.generation % 2 == 0 { "a" } else { "b" };
+        let path = FilePath(format!("{}/checkpoint.{slot}", self.config.journal.directory));
+        match checkpoint.encode() {
+            Some(content) => {
+                self.job(
+                    cx,
+                    JobFor::Checkpoint {
+                        start_lsn,
+                        start_prev_crc,
+                    },
+                    Job::WriteFile { path, content },
+                );
+            }
+            None => self.fail("a checkpoint could not be encoded: out of memory".into()),
+        }
+    }
+
+    fn save_grown_indexes(&mut self, cx: &mut StoreCx) {
+        let grown: Vec<(SlabKey, i64)> = self
+            .parts
+            .iter()
+            .filter_map(|(key, p)| {
+                let active = p.segments.last()?;
+                (active.index_entries() >= active.index_saved + INDEX_SAVE_ENTRIES).then_some((key, active.base_offset))
+            })
+            .collect();
+        for (key, base) in grown {
+            self.save_index(cx, key, base);
+        }
+    }
+
+    /// The checkpoint is durable: files before it are recycled.
+    pub(crate) fn on_checkpoint(&mut self, _cx: &mut StoreCx, start_lsn: Lsn, start_prev_crc: u32, result: JobResult) {
+        self.reclaim.stage = Stage::Idle;
+        if let JobResult::Failed { errno, what } = result {
+            tracing::error!(
+                "writing a checkpoint failed: {what} (errno {errno}); the journal keeps growing until one succeeds"
+            );
+            return;
+        }
+        self.stats.checkpoints += 1;
+        self.reclaim.start = (start_lsn, start_prev_crc);
+        self.journal.release_below(start_lsn);
+        self.evict();
+    }
+
+    /// A journal file was prepared, or could not be.
+    pub(crate) fn on_journal_prepared(&mut self, cx: &mut StoreCx, key: JobKey, result: JobResult) {
+        let ready = !matches!(result, JobResult::Failed { .. });
+        self.journal.on_prepared(key, ready);
+        if let JobResult::Failed { errno, what } = result {
+            if self.journal.file_total() == 0 {
+                return self.fail(format!(
+                    "no journal file could be made: {what} (errno {errno}). Free disk space, then restart"
+                ));
+            }
+            tracing::error!("a further journal file could not be made: {what} (errno {errno})");
+            return self.journal.stop_growing();
+        }
+        self.prepare_journal(cx);
+    }
+}

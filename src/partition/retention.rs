@@ -1,0 +1,156 @@
+//! Retention by time and size, log start, disk space.
+//!
+//! Order: a journal frame with the new log start becomes durable, then segments below it are deleted. Retention follows record
+//! timestamps, in the active segment too (it is rolled, then dropped), and drops whole segments only.
+
+use crate::base::effect::{FilePath, Job, JobResult};
+use crate::base::slab::SlabKey;
+use crate::log::segment::{index_path, segment_path};
+use crate::partition::state::Partition;
+use crate::partition::store::{JobFor, Store, StoreCx, StoreTimer};
+
+/// Period of asking for free space.
+const DISK_SPACE_PERIOD_NS: u64 = 5_000_000_000;
+
+impl Store {
+    /// One retention pass over all partitions, and expiry of producers.
+    pub(crate) fn run_retention(&mut self, cx: &mut StoreCx) {
+        self.timers.arm(
+            cx.now.mono_ns + self.config.retention_check_ms * 1_000_000,
+            StoreTimer::Retention,
+        );
+        let keys: Vec<SlabKey> = self.parts.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            let Some(part) = self.parts.get_mut(key) else { continue };
+            part.producers
+                .expire(cx.now.wall_ms, self.config.producer_expiration_ms, part.high_watermark);
+            if part.topic.config.cleanup_delete {
+                self.retain(cx, key);
+            }
+        }
+    }
+
+    fn retain(&mut self, cx: &mut StoreCx, key: SlabKey) {
+        let Some(part) = self.parts.get_mut(key) else { return };
+        let config = part.topic.config.clone();
+        let cutoff = if config.retention_ms >= 0 {
+            cx.now.wall_ms.saturating_sub(config.retention_ms)
+        } else {
+            i64::MIN
+        };
+        if wholly_expired(part, cutoff) {
+            // Everything is too old: get the rest of it into a segment, and that segment out of the way.
+            part.roll_requested = true;
+            if part.destaged_end < part.high_watermark {
+                self.queue_destage(key);
+            } else if part.segments.last().is_some_and(|s| !s.sealed && s.written > 0) && !part.destaging {
+                let next = part.high_watermark;
+                self.roll(cx, key, next);
+            }
+        }
+        let Some(part) = self.parts.get(key) else { return };
+        let log_start = retained_start(part, cutoff, config.retention_bytes);
+        if log_start > part.log_start {
+            tracing::info!(
+                "retention of topic {} partition {}: log starts at {log_start} now",
+                part.topic.name,
+                part.id.partition
+            );
+            self.stage_log_start(key, log_start);
+        }
+        if let Some(log_start) = self.parts.get(key).map(|p| p.log_start) {
+            self.drop_segments_below(cx, key, log_start);
+        }
+    }
+
+    /// The log start is durable: it is visible, and segments below it go.
+    pub(crate) fn apply_log_start(&mut self, cx: &mut StoreCx, key: SlabKey, log_start: i64) {
+        let Some(part) = self.parts.get_mut(key) else { return };
+        part.log_start = part.log_start.max(log_start.min(part.high_watermark));
+        let log_start = part.log_start;
+        self.drop_segments_below(cx, key, log_start);
+        let watches = self.parts.get(key).map(|p| p.watches.clone()).unwrap_or_default();
+        self.fail_watches(cx, &watches);
+    }
+
+    fn drop_segments_below(&mut self, cx: &mut StoreCx, key: SlabKey, log_start: i64) {
+        let Some(part) = self.parts.get_mut(key) else { return };
+        let id = part.id;
+        let droppable =
+            |s: &crate::log::segment::Segment| s.sealed && s.end_offset <= log_start && s.flushed == s.written;
+        let count = part.segments.iter().take_while(|s| droppable(s)).count();
+        let dropped: Vec<_> = part.segments.drain(..count).collect();
+        if dropped.is_empty() {
+            return;
+        }
+        let mut files: Vec<FilePath> = Vec::new();
+        for segment in &dropped {
+            self.close_segment(cx, segment);
+            files.extend([
+                segment_path(id, segment.base_offset),
+                index_path(id, segment.base_offset),
+            ]);
+        }
+        self.stats.segments_deleted += dropped.len() as u64;
+        self.job(
+            cx,
+            JobFor::Housekeeping("deleting old segments"),
+            Job::DeleteFiles {
+                files,
+                directories: Vec::new(),
+            },
+        );
+    }
+
+    /// Asks for the file system's free space, time and again.
+    pub(crate) fn ask_disk_space(&mut self, cx: &mut StoreCx) {
+        self.timers
+            .arm(cx.now.mono_ns + DISK_SPACE_PERIOD_NS, StoreTimer::DiskSpace);
+        if self.stats.bytes == self.asked_at_bytes && self.disk_low.is_none() {
+            return; // nothing was written since
+        }
+        self.asked_at_bytes = self.stats.bytes;
+        self.job(cx, JobFor::DiskSpace, Job::DiskSpace);
+    }
+
+    /// Free space is known: refuses writes below the reserve, takes them again above it.
+    pub(crate) fn on_disk_space(&mut self, result: JobResult) {
+        let JobResult::Space { free, total } = result else {
+            return;
+        };
+        let reserve = self.config.disk_reserve_bytes;
+        let low = free < reserve;
+        if low && self.disk_low.is_none() {
+            tracing::error!(
+                "the disk has {free} of {total} bytes free, less than the reserve of {reserve}; produce is refused until there is more"
+            );
+        }
+        if !low && self.disk_low.is_some() {
+            tracing::info!("disk space is available again; writes are accepted");
+        }
+        self.disk_low = low.then(|| {
+            format!("the disk is nearly full ({free} bytes free, {reserve} kept in reserve); free space or lower retention, service resumes by itself")
+        });
+    }
+}
+
+/// Every record of the partition is older than the cutoff, and there is one.
+fn wholly_expired(part: &Partition, cutoff: i64) -> bool {
+    part.high_watermark > part.log_start && part.max_timestamp().is_some_and(|newest| newest < cutoff)
+}
+
+/// Where the log may start: behind sealed segments that are too old, and those that exceed the size.
+fn retained_start(part: &Partition, cutoff: i64, retention_bytes: i64) -> i64 {
+    let mut log_start = part.log_start;
+    let mut total: u64 = part.segments.iter().map(|s| s.written).sum::<u64>() + part.undestaged_bytes as u64;
+    for segment in part.segments.iter().take_while(|s| s.sealed && s.flushed == s.written) {
+        let too_old = segment.max_timestamp < cutoff;
+        let too_much = retention_bytes >= 0 && total.saturating_sub(segment.written) >= retention_bytes as u64;
+        if !too_old && !too_much {
+            break;
+        }
+        total = total.saturating_sub(segment.written);
+        log_start = log_start.max(segment.end_offset);
+    }
+    log_start
+}
