@@ -4,12 +4,15 @@
 //! [`Command::run`]. Commands speak the Kafka protocol through `crate::client` only, so they work with any broker. Answers
 //! go to stdout, everything else to stderr; each failure has an exit code (see [`failure`]).
 
+pub mod clock;
 pub mod cluster;
 pub mod context;
 pub mod encode;
 pub mod failure;
 pub mod interrupt;
+pub mod jsonl;
 pub mod output;
+pub mod template;
 pub mod topic;
 pub mod version;
 

@@ -9,11 +9,13 @@ pub mod admin;
 pub mod cluster;
 pub mod conn;
 pub mod error;
+pub mod record;
 
 pub use address::Address;
 pub use cluster::Cluster;
 pub use conn::Options;
 pub use error::{ClientError, Refusal};
+pub use record::{Consumed, Header, Record};
 
 /// Result of everything here.
 pub type Result<T> = std::result::Result<T, ClientError>;
