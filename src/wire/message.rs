@@ -428,7 +428,6 @@ macro_rules! api {
 }
 pub(crate) use api;
 
-#[allow(unused_macros)]
 /// Lets a struct be null: one byte, -1 for null and 1 for present (KIP-893).
 macro_rules! nullable_struct {
     ($name:ident) => {
@@ -458,5 +457,4 @@ macro_rules! nullable_struct {
         }
     };
 }
-#[allow(unused_imports)]
 pub(crate) use nullable_struct;
