@@ -27,8 +27,25 @@ pub struct Image {
     pub names: BTreeMap<String, TopicId>,
     /// Dynamic broker configs (AlterConfigs on BROKER), by resource name ("" = cluster default).
     pub broker_configs: BTreeMap<String, BTreeMap<String, String>>,
+    /// Broker configs from file, environment and command line, by Kafka's names. Given at each start, not stored.
+    pub static_configs: Arc<BTreeMap<String, String>>,
     /// First producer id not yet reserved.
     pub next_producer_id: i64,
+    /// Partitions placed so far; the next one goes to shard `next_placement % shard_count`.
+    pub next_placement: u64,
+}
+
+/// A broker as clients see it. One per node today; one per shard in lane mode.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Broker {
+    /// Broker id.
+    pub id: i32,
+    /// What clients connect to.
+    pub host: String,
+    /// What clients connect to.
+    pub port: u16,
+    /// `broker.rack`, if set.
+    pub rack: Option<String>,
 }
 
 impl Image {
@@ -40,6 +57,23 @@ impl Image {
     pub fn owner(&self, partition: PartitionId) -> Option<ShardId> {
         let topic = self.topics.get(&partition.topic)?;
         topic.partitions.get(partition.partition as usize).map(|p| p.shard)
+    }
+    /// All brokers that clients may connect to.
+    pub fn brokers(&self) -> Vec<Broker> {
+        vec![Broker {
+            id: self.node_id,
+            host: self.advertised_host.clone(),
+            port: self.advertised_port,
+            rack: self.rack.clone(),
+        }]
+    }
+    /// Broker id of a partition's leader.
+    pub fn leader(&self, _partition: &PartitionMeta) -> i32 {
+        self.node_id
+    }
+    /// A broker that serves changes of metadata.
+    pub fn controller(&self) -> i32 {
+        self.node_id
     }
 }
 
@@ -56,6 +90,18 @@ pub struct Topic {
     pub overrides: BTreeMap<String, String>,
     /// Effective values that partitions need.
     pub config: TopicConfig,
+}
+
+impl Topic {
+    /// True for the broker's own topics (`Topic.isInternal` of Kafka).
+    pub fn is_internal(&self) -> bool {
+        is_internal_name(&self.name)
+    }
+}
+
+/// True for names of the broker's own topics.
+pub fn is_internal_name(name: &str) -> bool {
+    matches!(name, "__consumer_offsets" | "__transaction_state")
 }
 
 /// One partition's place.
@@ -103,6 +149,8 @@ pub struct TopicConfig {
     pub cleanup_compact: bool,
     /// `file.delete.delay.ms`.
     pub file_delete_delay_ms: i64,
+    /// `min.insync.replicas`, at least 1.
+    pub min_insync_replicas: u32,
 }
 
 impl Default for TopicConfig {
@@ -120,6 +168,7 @@ impl Default for TopicConfig {
             cleanup_delete: true,
             cleanup_compact: false,
             file_delete_delay_ms: 60_000,
+            min_insync_replicas: 1,
         }
     }
 }

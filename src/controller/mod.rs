@@ -1,4 +1,16 @@
 //! Metadata: the controller's state machine (shard 0) and the immutable image that all shards read.
+//!
+//! [`machine::Controller`] decides (`plan`) and applies (`replay`); records are the only way a change becomes real. Must not
+//! know: the wire, sessions, the journal.
 
+mod alter;
+pub mod configs;
 pub mod image;
+pub mod machine;
+pub mod names;
+pub mod record;
 pub mod request;
+mod topics;
+
+#[cfg(test)]
+mod tests;

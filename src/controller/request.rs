@@ -1,7 +1,10 @@
 //! What can be asked of the controller. Answers leave when the change is durable and prepared on all shards.
 
+use crate::base::ids::TopicId;
+use crate::controller::image::Topic;
 use crate::wire::error::ErrorCode;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A change of metadata, already decoded and authorised.
 #[derive(Debug)]
@@ -10,6 +13,25 @@ pub enum ControllerRequest {
     CreateTopics {
         /// What.
         topics: Vec<NewTopic>,
+        /// Only check.
+        validate_only: bool,
+    },
+    /// Delete topics.
+    DeleteTopics {
+        /// Which.
+        topics: Vec<TopicRef>,
+    },
+    /// Grow topics.
+    CreatePartitions {
+        /// What.
+        topics: Vec<NewPartitions>,
+        /// Only check.
+        validate_only: bool,
+    },
+    /// Change topic or broker configs.
+    AlterConfigs {
+        /// What.
+        resources: Vec<ConfigChange>,
         /// Only check.
         validate_only: bool,
     },
@@ -35,12 +57,88 @@ pub struct NewTopic {
     pub configs: BTreeMap<String, Option<String>>,
 }
 
-/// How it ended.
+/// A topic named by a client: by name or by id.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TopicRef {
+    /// Name, when given.
+    pub name: Option<String>,
+    /// Id; zero = not given.
+    pub id: TopicId,
+}
+
+/// A topic to grow.
+#[derive(Clone, Debug)]
+pub struct NewPartitions {
+    /// Name, unchecked.
+    pub name: String,
+    /// Partitions wanted in all.
+    pub count: i32,
+    /// Brokers of each new partition; `None` = the broker chooses.
+    pub assignments: Option<Vec<Vec<i32>>>,
+}
+
+/// A change of one resource's configs.
+#[derive(Clone, Debug)]
+pub struct ConfigChange {
+    /// Kafka's resource type: 2 topic, 4 broker.
+    pub resource_type: i8,
+    /// Topic name or broker id ("" = all brokers).
+    pub name: String,
+    /// True: keys not named go back to default (AlterConfigs). False: only the named change (KIP-339).
+    pub replace: bool,
+    /// The changes.
+    pub ops: Vec<ConfigOp>,
+}
+
+/// One change of a key.
+#[derive(Clone, Debug)]
+pub struct ConfigOp {
+    /// The key, unchecked.
+    pub key: String,
+    /// The value, if any.
+    pub value: Option<String>,
+    /// 0 set, 1 delete, 2 append, 3 subtract; others are refused.
+    pub op: i8,
+}
+
+/// How one part of a request ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// `None` when fine.
+    pub error: ErrorCode,
+    /// For humans.
+    pub message: Option<String>,
+}
+
+impl Outcome {
+    /// Success.
+    pub fn fine() -> Self {
+        Outcome {
+            error: ErrorCode::None,
+            message: None,
+        }
+    }
+    /// A refusal.
+    pub fn refused(error: ErrorCode, message: impl Into<String>) -> Self {
+        Outcome {
+            error,
+            message: Some(message.into()),
+        }
+    }
+}
+
+/// How the request ended; one entry per part, in the order asked.
 #[derive(Debug)]
 pub enum ControllerReply {
-    /// Per topic of the request, in order: error and message.
-    Topics(Vec<(ErrorCode, Option<String>)>),
-    /// First id of the block.
+    /// To `CreateTopics`: with the topic as it is now, or would be with `validate_only`.
+    Created(Vec<(Outcome, Option<Arc<Topic>>)>),
+    /// To `DeleteTopics`: with the name and id of the deleted topic as far as known.
+    Deleted(Vec<(Outcome, TopicRef)>),
+    /// To `CreatePartitions`.
+    Grown(Vec<Outcome>),
+    /// To `AlterConfigs`.
+    Altered(Vec<Outcome>),
+    /// To `ProducerIds`.
     ProducerIds {
         /// First id.
         first: i64,

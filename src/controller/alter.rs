@@ -1,0 +1,186 @@
+//! Plans for changing topic and broker configs, as a whole (AlterConfigs) or key by key (KIP-339).
+
+use crate::controller::configs::broker::broker_key;
+use crate::controller::configs::resolve;
+use crate::controller::configs::topic::topic_key;
+use crate::controller::configs::{ConfigKey, value};
+use crate::controller::machine::Controller;
+use crate::controller::record::{MetaRecord, pairs};
+use crate::controller::request::{ConfigChange, ConfigOp, ControllerReply, Outcome};
+use crate::wire::error::ErrorCode;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Kafka's resource type of a topic.
+pub const RESOURCE_TOPIC: i8 = 2;
+/// Kafka's resource type of a broker.
+pub const RESOURCE_BROKER: i8 = 4;
+
+const SET: i8 = 0;
+const DELETE: i8 = 1;
+const APPEND: i8 = 2;
+const SUBTRACT: i8 = 3;
+
+type Refused = (ErrorCode, String);
+type Values = BTreeMap<String, String>;
+
+impl Controller {
+    pub(super) fn plan_alter(
+        &mut self,
+        resources: Vec<ConfigChange>,
+        validate_only: bool,
+        records: &mut Vec<MetaRecord>,
+    ) -> ControllerReply {
+        let mut seen = BTreeSet::new();
+        let twice: BTreeSet<_> = resources
+            .iter()
+            .map(|r| (r.resource_type, r.name.clone()))
+            .filter(|key| !seen.insert(key.clone()))
+            .collect();
+        let results = resources.into_iter().map(|change| {
+            if twice.contains(&(change.resource_type, change.name.clone())) {
+                return Outcome::refused(ErrorCode::InvalidRequest, "Each resource must appear at most once.");
+            }
+            match self.change(&change) {
+                Ok(record) => {
+                    if !validate_only {
+                        self.propose(record, records);
+                    }
+                    Outcome::fine()
+                }
+                Err((error, message)) => Outcome::refused(error, message),
+            }
+        });
+        ControllerReply::Altered(results.collect())
+    }
+
+    fn change(&self, change: &ConfigChange) -> Result<MetaRecord, Refused> {
+        match change.resource_type {
+            RESOURCE_TOPIC => self.change_topic(change),
+            RESOURCE_BROKER => self.change_broker(change),
+            other => Err((
+                ErrorCode::InvalidRequest,
+                format!(
+                    "Configs of resource type {other} cannot be changed here: only topics (2) and brokers (4) have configs."
+                ),
+            )),
+        }
+    }
+
+    fn change_topic(&self, change: &ConfigChange) -> Result<MetaRecord, Refused> {
+        let image = &self.planned.image;
+        let Some(topic) = image.topic(&change.name) else {
+            return Err((
+                ErrorCode::UnknownTopicOrPartition,
+                format!("The topic '{}' does not exist.", change.name.escape_debug()),
+            ));
+        };
+        let known =
+            |name: &str| topic_key(name).ok_or_else(|| format!("Unknown topic config name: {}", name.escape_debug()));
+        let effective = |key: &'static ConfigKey| resolve::resolve_topic(image, &topic.overrides, key).value;
+        let values = apply(change, &topic.overrides, known, effective)?;
+        Ok(MetaRecord::TopicConfigs {
+            id: topic.id.0,
+            overrides: pairs(&values),
+        })
+    }
+
+    fn change_broker(&self, change: &ConfigChange) -> Result<MetaRecord, Refused> {
+        let image = &self.planned.image;
+        if !change.name.is_empty() && change.name != image.node_id.to_string() {
+            let message = format!(
+                "Unexpected broker id, expected {} or empty string, but received {}",
+                image.node_id,
+                change.name.escape_debug()
+            );
+            return Err((ErrorCode::InvalidRequest, message));
+        }
+        let known = |name: &str| match broker_key(name) {
+            None => Err(format!("Unknown broker config name: {}", name.escape_debug())),
+            Some(key) if !key.dynamic => Err(format!(
+                "{name} cannot be changed while running: set it in the configuration file and restart"
+            )),
+            Some(key) => Ok(key),
+        };
+        let none = Values::new();
+        let current = image.broker_configs.get(&change.name).unwrap_or(&none);
+        let effective = |key: &'static ConfigKey| resolve::resolve_broker(image, key).value;
+        let values = apply(change, current, known, effective)?;
+        Ok(MetaRecord::BrokerConfigs {
+            name: change.name.clone(),
+            values: pairs(&values),
+        })
+    }
+}
+
+/// The values after the change.
+fn apply(
+    change: &ConfigChange,
+    current: &Values,
+    known: impl Fn(&str) -> Result<&'static ConfigKey, String>,
+    effective: impl Fn(&'static ConfigKey) -> String,
+) -> Result<Values, Refused> {
+    let mut values = if change.replace { Values::new() } else { current.clone() };
+    let mut seen = BTreeSet::new();
+    for op in &change.ops {
+        if !seen.insert(&op.key) {
+            return Err((
+                ErrorCode::InvalidRequest,
+                format!("Error due to duplicate config keys: {}", op.key.escape_debug()),
+            ));
+        }
+        let key = known(&op.key).map_err(|why| (ErrorCode::InvalidConfig, why))?;
+        let base = || current.get(&op.key).cloned().unwrap_or_else(|| effective(key));
+        match changed(key, op, base)? {
+            None => values.remove(&op.key),
+            Some(value) => values.insert(op.key.clone(), value),
+        };
+    }
+    Ok(values)
+}
+
+/// A key's value after one operation; `None` removes it.
+fn changed(key: &ConfigKey, op: &ConfigOp, base: impl Fn() -> String) -> Result<Option<String>, Refused> {
+    if op.op == DELETE {
+        return Ok(None);
+    }
+    if !(SET..=SUBTRACT).contains(&op.op) {
+        return Err((
+            ErrorCode::InvalidRequest,
+            format!(
+                "Unknown config operation {}: 0 sets, 1 deletes, 2 appends, 3 subtracts.",
+                op.op
+            ),
+        ));
+    }
+    let Some(given) = &op.value else {
+        return Err((
+            ErrorCode::InvalidRequest,
+            format!("Null value not supported for : {}", key.name),
+        ));
+    };
+    let value = if op.op == SET {
+        given.trim().to_string()
+    } else {
+        edit_list(key, op.op, given, &base())?
+    };
+    key.check(&value).map_err(|why| (ErrorCode::InvalidConfig, why))?;
+    Ok(Some(value))
+}
+
+fn edit_list(key: &ConfigKey, op: i8, given: &str, base: &str) -> Result<String, Refused> {
+    if !key.kind.is_list() {
+        let name = if op == APPEND { "APPEND" } else { "SUBTRACT" };
+        return Err((
+            ErrorCode::InvalidConfig,
+            format!("Can't {name} to key {} because its type is not LIST.", key.name),
+        ));
+    }
+    let mut list: Vec<&str> = value::items(base).collect();
+    for item in value::items(given) {
+        list.retain(|have| op != SUBTRACT || *have != item);
+        if op == APPEND && !list.contains(&item) {
+            list.push(item);
+        }
+    }
+    Ok(list.join(","))
+}

@@ -1,0 +1,293 @@
+//! Broker keys that ringlog knows, by Kafka's names. The server reads static values; topic defaults may change while running.
+
+use super::{ConfigKey, Kind, key};
+
+const LONG_MAX: &str = "9223372036854775807";
+
+/// The table. Sorted by name.
+pub const BROKER_KEYS: &[ConfigKey] = &[
+    key(
+        "advertised.listeners",
+        Kind::Text,
+        "",
+        "Addresses that clients are told to connect to.",
+    ),
+    key(
+        "auto.create.topics.enable",
+        Kind::Bool,
+        "true",
+        "Whether a client's Metadata request may create a topic.",
+    ),
+    key("broker.id", Kind::Int(-1, i32::MAX), "-1", "Old name of node.id."),
+    key("broker.rack", Kind::Text, "", "Rack of this broker."),
+    key(
+        "compression.type",
+        Kind::Word(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
+        "producer",
+        "Default of the topic key.",
+    )
+    .dynamic(),
+    key(
+        "connections.max.idle.ms",
+        Kind::Long(-1, i64::MAX),
+        "600000",
+        "Idle time after which a connection is closed.",
+    ),
+    key(
+        "default.replication.factor",
+        Kind::Int(1, i32::MAX),
+        "1",
+        "Replication factor of topics created without one.",
+    ),
+    key(
+        "delete.topic.enable",
+        Kind::Bool,
+        "true",
+        "Whether topics may be deleted.",
+    ),
+    key(
+        "fetch.max.bytes",
+        Kind::Int(1024, i32::MAX),
+        "57671680",
+        "Largest answer to a fetch in bytes.",
+    ),
+    key(
+        "group.initial.rebalance.delay.ms",
+        Kind::Int(0, i32::MAX),
+        "3000",
+        "Time a new group waits for members.",
+    ),
+    key(
+        "listener.security.protocol.map",
+        Kind::Text,
+        "PLAINTEXT:PLAINTEXT",
+        "Protocol of each listener name.",
+    ),
+    key(
+        "listeners",
+        Kind::Text,
+        "PLAINTEXT://:9092",
+        "Addresses that the broker listens on.",
+    ),
+    key(
+        "log.cleaner.delete.retention.ms",
+        Kind::Long(0, i64::MAX),
+        "86400000",
+        "Default of delete.retention.ms.",
+    )
+    .dynamic(),
+    key(
+        "log.cleaner.max.compaction.lag.ms",
+        Kind::Long(1, i64::MAX),
+        LONG_MAX,
+        "Default of max.compaction.lag.ms.",
+    )
+    .dynamic(),
+    key(
+        "log.cleaner.min.cleanable.ratio",
+        Kind::Double(0.0, 1.0),
+        "0.5",
+        "Default of min.cleanable.dirty.ratio.",
+    )
+    .dynamic(),
+    key(
+        "log.cleaner.min.compaction.lag.ms",
+        Kind::Long(0, i64::MAX),
+        "0",
+        "Default of min.compaction.lag.ms.",
+    )
+    .dynamic(),
+    key(
+        "log.cleanup.policy",
+        Kind::List(&["compact", "delete"]),
+        "delete",
+        "Default of cleanup.policy.",
+    )
+    .only(&["delete", ""], "compaction is not available yet")
+    .dynamic(),
+    key("log.dirs", Kind::Text, "./ringlog-data", "The data directory."),
+    key(
+        "log.flush.interval.messages",
+        Kind::Long(1, i64::MAX),
+        LONG_MAX,
+        "Default of flush.messages.",
+    )
+    .dynamic(),
+    key(
+        "log.flush.interval.ms",
+        Kind::Long(0, i64::MAX),
+        LONG_MAX,
+        "Default of flush.ms.",
+    )
+    .dynamic(),
+    key(
+        "log.message.timestamp.after.max.ms",
+        Kind::Long(0, i64::MAX),
+        "3600000",
+        "Default of message.timestamp.after.max.ms.",
+    )
+    .dynamic(),
+    key(
+        "log.message.timestamp.before.max.ms",
+        Kind::Long(0, i64::MAX),
+        LONG_MAX,
+        "Default of message.timestamp.before.max.ms.",
+    )
+    .dynamic(),
+    key(
+        "log.message.timestamp.type",
+        Kind::Word(&["CreateTime", "LogAppendTime"]),
+        "CreateTime",
+        "Default of message.timestamp.type.",
+    )
+    .dynamic(),
+    key(
+        "log.retention.bytes",
+        Kind::Long(i64::MIN, i64::MAX),
+        "-1",
+        "Default of retention.bytes.",
+    )
+    .dynamic(),
+    key(
+        "log.retention.check.interval.ms",
+        Kind::Long(1, i64::MAX),
+        "300000",
+        "Time between retention checks.",
+    ),
+    key(
+        "log.retention.hours",
+        Kind::Int(i32::MIN, i32::MAX),
+        "168",
+        "Default of retention.ms in hours, weaker than minutes and ms.",
+    ),
+    key(
+        "log.retention.minutes",
+        Kind::Int(-1, i32::MAX),
+        "",
+        "Default of retention.ms in minutes, weaker than ms.",
+    ),
+    key(
+        "log.retention.ms",
+        Kind::Long(-1, i64::MAX),
+        "",
+        "Default of retention.ms.",
+    )
+    .dynamic(),
+    key(
+        "log.roll.hours",
+        Kind::Int(1, i32::MAX),
+        "168",
+        "Default of segment.ms in hours, weaker than log.roll.ms.",
+    ),
+    key("log.roll.ms", Kind::Long(1, i64::MAX), "", "Default of segment.ms.").dynamic(),
+    key(
+        "log.segment.bytes",
+        Kind::Int(1_048_576, i32::MAX),
+        "1073741824",
+        "Default of segment.bytes.",
+    )
+    .dynamic(),
+    key(
+        "log.segment.delete.delay.ms",
+        Kind::Long(0, i64::MAX),
+        "60000",
+        "Default of file.delete.delay.ms.",
+    )
+    .dynamic(),
+    key(
+        "max.connections",
+        Kind::Int(0, i32::MAX),
+        "2147483647",
+        "Most connections at a time.",
+    ),
+    key(
+        "max.connections.per.ip",
+        Kind::Int(0, i32::MAX),
+        "2147483647",
+        "Most connections at a time from one address.",
+    ),
+    key(
+        "max.incremental.fetch.session.cache.slots",
+        Kind::Int(0, i32::MAX),
+        "1000",
+        "Most fetch sessions at a time (KIP-227).",
+    ),
+    key(
+        "message.max.bytes",
+        Kind::Int(0, i32::MAX),
+        "1048588",
+        "Default of max.message.bytes.",
+    )
+    .dynamic(),
+    key(
+        "min.insync.replicas",
+        Kind::Int(1, i32::MAX),
+        "1",
+        "Default of the topic key.",
+    )
+    .dynamic(),
+    key("node.id", Kind::Int(0, i32::MAX), "1", "This broker's id."),
+    key(
+        "num.partitions",
+        Kind::Int(1, i32::MAX),
+        "1",
+        "Partitions of topics created without a count.",
+    ),
+    key(
+        "offsets.retention.minutes",
+        Kind::Int(1, i32::MAX),
+        "10080",
+        "How long offsets of an empty group are kept.",
+    ),
+    key(
+        "process.roles",
+        Kind::List(&["broker", "controller"]),
+        "broker,controller",
+        "Roles of this process.",
+    ),
+    key(
+        "producer.id.expiration.ms",
+        Kind::Int(1, i32::MAX),
+        "86400000",
+        "Idle time after which a producer's state is dropped.",
+    ),
+    key(
+        "sasl.enabled.mechanisms",
+        Kind::List(&[]),
+        "",
+        "SASL mechanisms that are offered.",
+    ),
+    key(
+        "socket.receive.buffer.bytes",
+        Kind::Int(-1, i32::MAX),
+        "102400",
+        "SO_RCVBUF of client sockets; -1 is the system's.",
+    ),
+    key(
+        "socket.request.max.bytes",
+        Kind::Int(1, i32::MAX),
+        "104857600",
+        "Largest request in bytes.",
+    ),
+    key(
+        "socket.send.buffer.bytes",
+        Kind::Int(-1, i32::MAX),
+        "102400",
+        "SO_SNDBUF of client sockets; -1 is the system's.",
+    ),
+    key(
+        "unclean.leader.election.enable",
+        Kind::Bool,
+        "false",
+        "Default of the topic key.",
+    )
+    .dynamic(),
+];
+
+/// A broker key by name.
+pub fn broker_key(name: &str) -> Option<&'static ConfigKey> {
+    BROKER_KEYS
+        .binary_search_by(|key| key.name.cmp(name))
+        .ok()
+        .map(|at| &BROKER_KEYS[at])
+}
