@@ -10,5 +10,7 @@ pub mod jobs;
 pub mod log;
 pub mod metrics;
 pub mod partition;
+#[cfg(feature = "runtime")]
+pub mod reactor;
 pub mod shard;
 pub mod wire;
