@@ -13,4 +13,5 @@ pub mod partition;
 #[cfg(feature = "runtime")]
 pub mod reactor;
 pub mod shard;
+pub mod sim;
 pub mod wire;

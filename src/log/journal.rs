@@ -65,6 +65,8 @@ pub struct SealedBlock {
     pub lsn: Lsn,
     /// Which staging chunk holds it; grows.
     pub chunk_seq: u64,
+    /// Bytes on disk.
+    pub bytes: usize,
     /// Its frames in order.
     pub frames: Vec<SealedFrame>,
 }
@@ -307,6 +309,7 @@ impl Journal {
         let sealed = SealedBlock {
             lsn: header.lsn,
             chunk_seq: self.chunk_seq,
+            bytes: data.len(),
             frames: frames.collect(),
         };
         self.last_lsn = header.lsn;

@@ -37,6 +37,7 @@ impl Store {
         match self.append(cx, &part) {
             Ok((result, Wait::For(lsn))) if wants_ack => {
                 self.acks.push_back(PendingAck {
+                    staged_ns: cx.now.mono_ns,
                     lsn,
                     reply,
                     kind: AckKind::Produce(result),
@@ -191,8 +192,7 @@ impl Store {
             }
             part.producers.append(&id, base_offset, append_time, cx.now.wall_ms);
         }
-        self.stats.batches += 1;
-        self.stats.bytes += records.len() as u64;
+        self.accepted_bytes += records.len() as u64;
         let result = ProduceResult {
             error: ErrorCode::None,
             base_offset,
@@ -242,6 +242,7 @@ impl Store {
         }
         let lsn = self.stage_log_start(key, before);
         self.acks.push_back(PendingAck {
+            staged_ns: cx.now.mono_ns,
             lsn,
             reply,
             kind: AckKind::LogStart(before),

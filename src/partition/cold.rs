@@ -180,7 +180,7 @@ impl Store {
         let len = (want as u64 + (position - at)).min(written - at);
         let len = block_ceil(len as usize) as u32;
         let io = self.io_key();
-        self.stats.cold_reads += 1;
+        cx.metrics.cache_misses += 1;
         cx.effects.push(Effect::Read { key: io, file, at, len });
         self.ios.insert(
             io,
@@ -204,7 +204,7 @@ impl Store {
         let id = part.id;
         let stretch = match result {
             Ok(bytes) if (bytes.len() as u64) > read.position - read.at => {
-                self.stats.cold_bytes += bytes.len() as u64;
+                cx.metrics.disk_read_bytes += bytes.len() as u64;
                 read_stretch(id, &bytes, read.at, read.position).map_err(|(at, fault)| (at, fault.to_string()))
             }
             Ok(_) => Err((

@@ -317,7 +317,7 @@ impl Store {
         part.destaging = true;
         part.destaging_write = true;
         debug_assert!(at % BLOCK as u64 == 0 && padded % BLOCK == 0);
-        self.stats.segment_bytes += padded as u64;
+        cx.metrics.disk_written_bytes += padded as u64;
         self.destage_inflight += 1;
         cx.effects.push(Effect::Write {
             key: key_io,

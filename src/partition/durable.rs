@@ -3,8 +3,9 @@
 use crate::base::ids::IoKey;
 use crate::base::slab::SlabKey;
 use crate::log::block::Lsn;
-use crate::log::frame::FrameKind;
+use crate::log::frame::{FRAME_HEADER, FrameKind};
 use crate::log::journal::SealedBlock;
+use crate::metrics::Stage;
 use crate::partition::request::{DeleteRecordsResult, OwnerReply, ProduceResult, ReplyTo};
 use crate::partition::store::{IoFor, JobFor, Store, StoreCx, batch_id};
 use crate::partition::tail::TailFrame;
@@ -15,6 +16,7 @@ use std::collections::VecDeque;
 pub(crate) struct PendingAck {
     pub lsn: Lsn,
     pub reply: ReplyTo,
+    pub staged_ns: u64,
     pub kind: AckKind,
 }
 
@@ -27,6 +29,8 @@ pub(crate) enum AckKind {
 /// What becomes visible with a block.
 pub(crate) struct BlockInfo {
     lsn: Lsn,
+    issued_ns: u64,
+    bytes: u64,
     frames: Vec<BlockFrame>,
 }
 
@@ -50,7 +54,7 @@ impl Store {
         };
         for (key, sealed) in self.journal.settle(&mut key, cx.effects) {
             self.ios.insert(key, IoFor::Journal);
-            self.note_block(sealed);
+            self.note_block(sealed, cx.now.mono_ns);
         }
         self.evict();
     }
@@ -74,17 +78,16 @@ impl Store {
         }
     }
 
-    fn note_block(&mut self, sealed: SealedBlock) {
-        self.stats.blocks += 1;
+    fn note_block(&mut self, sealed: SealedBlock, now_ns: u64) {
+        let bytes = sealed.bytes as u64;
         let mut frames = Vec::with_capacity(sealed.frames.len());
         for staged in sealed.frames {
             let (frame, len) = (staged.frame, staged.frame.len());
-            self.stats.journal_bytes += len as u64;
             let mut producer = None;
             if frame.kind == FrameKind::Batch
                 && let Some((owner, part)) = staged.owner.and_then(|o| Some((o, self.parts.get_mut(o)?)))
             {
-                producer = batch_id(&staged.bytes[crate::log::frame::FRAME_HEADER..]).map(|id| id.producer_id);
+                producer = batch_id(&staged.bytes[FRAME_HEADER..]).map(|id| id.producer_id);
                 self.chunks.note(sealed.chunk_seq, sealed.lsn, owner, len);
                 part.tail.push(TailFrame {
                     frame,
@@ -103,6 +106,8 @@ impl Store {
             });
         }
         self.blocks.push_back(BlockInfo {
+            issued_ns: now_ns,
+            bytes,
             lsn: sealed.lsn,
             frames,
         });
@@ -122,6 +127,9 @@ impl Store {
         let mut advanced: VecDeque<(SlabKey, usize)> = VecDeque::new();
         while self.blocks.front().is_some_and(|b| b.lsn <= durable) {
             let Some(block) = self.blocks.pop_front() else { break };
+            let batches = block.frames.iter().filter(|f| f.kind == FrameKind::Batch).count() as u64;
+            cx.metrics
+                .journal_block(batches, block.bytes, cx.now.mono_ns.saturating_sub(block.issued_ns));
             for frame in block.frames {
                 self.make_visible(cx, frame, &mut advanced);
             }
@@ -148,6 +156,8 @@ impl Store {
         assert_eq!(part.high_watermark, frame.base_offset, "frames become visible in order");
         part.high_watermark = frame.last_offset + 1;
         part.undestaged_bytes += frame.len;
+        cx.metrics.acked_bytes += (frame.len - FRAME_HEADER) as u64;
+        cx.metrics.acked_records += (frame.last_offset - frame.base_offset + 1) as u64;
         if let Some(producer) = frame.producer {
             part.producers.trim(producer, part.high_watermark);
         }
@@ -164,7 +174,11 @@ impl Store {
         while self.acks.front().is_some_and(|a| a.lsn <= durable) {
             let Some(ack) = self.acks.pop_front() else { break };
             let answer = match ack.kind {
-                AckKind::Produce(result) => OwnerReply::Produce(result),
+                AckKind::Produce(result) => {
+                    cx.metrics
+                        .stage(Stage::ProduceFlush, cx.now.mono_ns.saturating_sub(ack.staged_ns));
+                    OwnerReply::Produce(result)
+                }
                 AckKind::LogStart(low_watermark) => OwnerReply::DeleteRecords(DeleteRecordsResult {
                     error: ErrorCode::None,
                     low_watermark,

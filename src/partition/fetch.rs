@@ -65,6 +65,11 @@ impl Store {
             });
             return;
         }
+        cx.metrics.fetched_bytes += results
+            .iter()
+            .flat_map(|r| &r.batches)
+            .map(|b| b.len() as u64)
+            .sum::<u64>();
         self.watch_if_short(reply, &request, &results);
         cx.replies.push_back((reply, OwnerReply::Fetch(results)));
     }
@@ -164,7 +169,7 @@ impl Store {
                 break;
             }
             if part.tail.base_offset().is_some_and(|base| base <= next) {
-                self.stats.tail_hits += 1;
+                cx.metrics.cache_hits += 1;
                 for tail in part.tail.from(next).take_while(|f| is_below(&f.frame, end)) {
                     if !out.take(tail.batch(), limit, may_exceed) {
                         break;

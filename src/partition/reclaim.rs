@@ -281,7 +281,6 @@ impl Store {
             );
             return;
         }
-        self.stats.checkpoints += 1;
         self.reclaim.start = (start_lsn, start_prev_crc);
         self.journal.release_below(start_lsn);
         self.evict();

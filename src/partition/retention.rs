@@ -91,7 +91,6 @@ impl Store {
                 index_path(id, segment.base_offset),
             ]);
         }
-        self.stats.segments_deleted += dropped.len() as u64;
         self.job(
             cx,
             JobFor::Housekeeping("deleting old segments"),
@@ -106,10 +105,10 @@ impl Store {
     pub(crate) fn ask_disk_space(&mut self, cx: &mut StoreCx) {
         self.timers
             .arm(cx.now.mono_ns + DISK_SPACE_PERIOD_NS, StoreTimer::DiskSpace);
-        if self.stats.bytes == self.asked_at_bytes && self.disk_low.is_none() {
+        if self.accepted_bytes == self.asked_at_bytes && self.disk_low.is_none() {
             return; // nothing was written since
         }
-        self.asked_at_bytes = self.stats.bytes;
+        self.asked_at_bytes = self.accepted_bytes;
         self.job(cx, JobFor::DiskSpace, Job::DiskSpace);
     }
 

@@ -15,6 +15,7 @@ use crate::log::frame::{Frame, FrameKind};
 use crate::log::journal::{Journal, JournalConfig, NewFrame};
 use crate::log::recovery::{Damage, Recovered, RecoveredPartition};
 use crate::log::segment::{index_path, partition_directory, segment_path};
+use crate::metrics::{MemoryKind, ShardMetrics};
 use crate::partition::cold::ColdReads;
 use crate::partition::destage::DestageWrite;
 use crate::partition::durable::{BlockInfo, PendingAck};
@@ -61,6 +62,8 @@ pub struct StoreCx<'a> {
     pub effects: &'a mut Effects,
     /// Answers to origins.
     pub replies: &'a mut VecDeque<(ReplyTo, OwnerReply)>,
+    /// The shard's counters.
+    pub metrics: &'a mut ShardMetrics,
 }
 
 /// What a finished disk operation was for.
@@ -112,31 +115,6 @@ pub(crate) enum StoreTimer {
     RetryDestage,
 }
 
-/// Counters the operator sees; plain cells.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct StoreStats {
-    /// Batches appended.
-    pub batches: u64,
-    /// Bytes appended.
-    pub bytes: u64,
-    /// Journal blocks written.
-    pub blocks: u64,
-    /// Bytes given to journal writes.
-    pub journal_bytes: u64,
-    /// Bytes given to segment writes.
-    pub segment_bytes: u64,
-    /// Fetch parts served from memory.
-    pub tail_hits: u64,
-    /// Cold reads issued.
-    pub cold_reads: u64,
-    /// Bytes read cold.
-    pub cold_bytes: u64,
-    /// Checkpoints written.
-    pub checkpoints: u64,
-    /// Segments deleted.
-    pub segments_deleted: u64,
-}
-
 /// See the module.
 pub struct Store {
     pub(crate) config: StoreConfig,
@@ -175,7 +153,8 @@ pub struct Store {
     pub(crate) snapshot_wanted: bool,
     pub(crate) meta_snapshot: Vec<u8>,
     pub(crate) meta_snapshot_end: i64,
-    pub(crate) stats: StoreStats,
+    /// Batch bytes accepted in this run.
+    pub(crate) accepted_bytes: u64,
     /// State of partitions that the metadata no longer names; their files go at start.
     orphans: BTreeMap<PartitionId, RecoveredPartition>,
 }
@@ -246,7 +225,7 @@ impl Store {
             snapshot_wanted: false,
             meta_snapshot: recovered.image.clone(),
             meta_snapshot_end: recovered.meta_end - recovered.meta_records.len() as i64,
-            stats: StoreStats::default(),
+            accepted_bytes: 0,
             orphans: BTreeMap::new(),
         }
     }
@@ -425,21 +404,20 @@ impl Store {
     pub fn is_quiet(&self) -> bool {
         self.fatal.is_some() || (self.journal.is_quiet() && self.acks.is_empty())
     }
-    /// Counters.
-    pub fn stats(&self) -> StoreStats {
-        self.stats
-    }
-    /// Bytes in (tail cache, cold reads, staged).
-    pub fn memory(&self) -> (usize, usize, usize) {
-        (self.chunks.bytes(), self.cold.bytes(), self.journal.backlog_bytes())
-    }
-    /// Bytes of journal files in use.
-    pub fn journal_used_bytes(&self) -> u64 {
-        self.journal.used_bytes()
-    }
-    /// Number of partitions.
-    pub fn partition_count(&self) -> usize {
-        self.parts.len()
+    /// Brings the gauges of a shard's metrics up to date.
+    pub fn report(&self, metrics: &mut ShardMetrics) {
+        metrics.partitions = self.parts.len() as u64;
+        metrics.journal_used_bytes = self.journal.used_bytes();
+        metrics.journal_size_bytes = self.journal.file_total() as u64 * self.config.journal.file_bytes;
+        metrics.set_memory(
+            MemoryKind::Chunks,
+            (self.chunks.bytes() + self.journal.backlog_bytes()) as u64,
+        );
+        metrics.set_memory(MemoryKind::ReadCache, self.cold.bytes() as u64);
+        metrics.set_memory(
+            MemoryKind::Partitions,
+            (self.parts.len() * std::mem::size_of::<Partition>()) as u64,
+        );
     }
     /// Partitions, for metrics and checkers.
     pub fn partitions(&self) -> impl Iterator<Item = &Partition> {

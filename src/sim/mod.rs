@@ -1,0 +1,4 @@
+//! The simulator: production shards on a simulated disk, clock and clients, one seed = one run.
+
+pub mod disk;
+pub mod prng;
