@@ -1,0 +1,189 @@
+//! Performs a shard's disk effects on the simulated disk: each takes a while, may fail, and a crash catches some in flight.
+//!
+//! Completion order is chance's: a later write may finish before an earlier one, a flush covers what had completed when it was
+//! asked for. Jobs take effect when they complete; a crash before that means they did not happen, or (by chance) just did.
+
+use crate::base::effect::{Effect, FilePath, Job, JobResult};
+use crate::base::ids::{FileId, IoKey, JobKey};
+use crate::shard::event::Event;
+use crate::sim::disk::SimDisk;
+use crate::sim::prng::Prng;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+
+const EIO: i32 = 5;
+const ENOENT: i32 = 2;
+const ENOSPC: i32 = 28;
+
+/// What may go wrong, in percent of operations.
+#[derive(Clone, Debug, Default)]
+pub struct IoFaults {
+    /// Segment writes and flushes that fail.
+    pub segment_error: u64,
+    /// Journal writes that fail (the node stops).
+    pub journal_error: u64,
+    /// Reads that fail.
+    pub read_error: u64,
+    /// Operations that take 50 times as long.
+    pub slow: u64,
+    /// Jobs that fail with EIO (allocation, index and checkpoint files).
+    pub job_error: u64,
+}
+
+#[derive(Debug)]
+enum Op {
+    Write { key: IoKey, name: String, at: u64, data: Bytes, durable: bool },
+    Read { key: IoKey, name: String, at: u64, len: u32 },
+    Sync { key: IoKey, name: String, covers: usize },
+    Job { key: JobKey, job: Job },
+}
+
+/// One shard's operations in flight.
+#[derive(Debug)]
+pub struct SimIo {
+    files: BTreeMap<FileId, String>,
+    /// By (completion time, sequence).
+    in_flight: BTreeMap<(u64, u64), Op>,
+    sequence: u64,
+    chance: Prng,
+    /// What goes wrong now.
+    pub faults: IoFaults,
+}
+
+impl SimIo {
+    /// Nothing in flight.
+    pub fn new(chance: Prng, faults: IoFaults) -> Self {
+        SimIo { files: BTreeMap::new(), in_flight: BTreeMap::new(), sequence: 0, chance, faults }
+    }
+    /// Binds an open file, as boot does with journal files.
+    pub fn bind(&mut self, file: FileId, name: &str) {
+        self.files.insert(file, name.into());
+    }
+    /// When the next operation completes.
+    pub fn next_time(&self) -> Option<u64> {
+        self.in_flight.first_key_value().map(|((at, _), _)| *at)
+    }
+    /// Takes a disk effect; anything else is given back.
+    pub fn submit(&mut self, now_ns: u64, effect: Effect, disk: &SimDisk) -> Option<Effect> {
+        let op = match effect {
+            Effect::Write { key, file, at, data, durable } => {
+                assert!(at.is_multiple_of(4096) && data.len().is_multiple_of(4096), "direct I/O is aligned");
+                assert!((data.as_ptr() as usize).is_multiple_of(4096), "direct I/O memory is aligned");
+                Op::Write { key, name: self.name(file), at, data, durable }
+            }
+            Effect::Read { key, file, at, len } => Op::Read { key, name: self.name(file), at, len },
+            Effect::Sync { key, file } => {
+                let name = self.name(file);
+                let covers = disk.pending(&name);
+                Op::Sync { key, name, covers }
+            }
+            Effect::CloseFile { file } => {
+                self.files.remove(&file);
+                return None;
+            }
+            Effect::Job { key, job } => Op::Job { key, job },
+            other => return Some(other),
+        };
+        let mut takes = match &op {
+            Op::Job { .. } => self.chance.between(50_000, 3_000_000),
+            _ => self.chance.between(20_000, 400_000),
+        };
+        if self.chance.chance(self.faults.slow) {
+            takes *= 50;
+        }
+        self.sequence += 1;
+        self.in_flight.insert((now_ns + takes, self.sequence), op);
+        None
+    }
+
+    fn name(&self, file: FileId) -> String {
+        self.files.get(&file).cloned().unwrap_or_else(|| format!("closed file {}", file.0))
+    }
+
+    /// Completes the next operation that is due.
+    pub fn complete(&mut self, now_ns: u64, disk: &mut SimDisk) -> Option<Event> {
+        let entry = self.in_flight.first_entry()?;
+        if entry.key().0 > now_ns {
+            return None;
+        }
+        Some(match entry.remove() {
+            Op::Write { key, name, at, data, durable } => {
+                let fails = if durable { self.faults.journal_error } else { self.faults.segment_error };
+                let failed = self.chance.chance(fails);
+                let result = if failed { Err(EIO) } else { disk.write(&name, at, &data, durable) };
+                Event::Written { key, result }
+            }
+            Op::Read { key, name, at, len } => {
+                let failed = self.chance.chance(self.faults.read_error);
+                let result = if failed { Err(EIO) } else { disk.read(&name, at, len as usize).map(aligned) };
+                Event::Read { key, result }
+            }
+            Op::Sync { key, name, covers } => {
+                if self.chance.chance(self.faults.segment_error) {
+                    disk.lose_pending(&name);
+                    return Some(Event::Synced { key, result: Err(EIO) });
+                }
+                Event::Synced { key, result: disk.sync(&name, covers) }
+            }
+            Op::Job { key, job } => {
+                let fails = !matches!(job, Job::DeleteFiles { .. } | Job::DiskSpace | Job::PrepareJournal { .. });
+                let failed = fails && self.chance.chance(self.faults.job_error);
+                let result = if failed { Err(EIO) } else { self.run(&job, disk) };
+                let result = result.unwrap_or_else(|errno| JobResult::Failed { errno, what: format!("simulated {job:?}").chars().take(60).collect() });
+                Event::JobDone { key, result }
+            }
+        })
+    }
+
+    fn run(&mut self, job: &Job, disk: &mut SimDisk) -> Result<JobResult, i32> {
+        match job {
+            Job::CreateSegment { file, path, bytes } => {
+                disk.create(&path.0, vec![0; *bytes as usize])?;
+                self.files.insert(*file, path.0.clone());
+            }
+            Job::Extend { path, to, .. } => disk.extend(&path.0, *to)?,
+            Job::Truncate { path, to, .. } => disk.truncate(&path.0, *to),
+            Job::Open { file, path } => {
+                disk.file(&path.0).ok_or(ENOENT)?;
+                self.files.insert(*file, path.0.clone());
+            }
+            Job::PrepareJournal { file, path, bytes } => {
+                disk.create(&path.0, vec![0; *bytes as usize])?;
+                self.files.insert(*file, path.0.clone());
+            }
+            Job::WriteFile { path, content } => disk.create(&path.0, content.to_vec())?,
+            Job::ReadFile { path } => {
+                let file = disk.file(&path.0).ok_or(ENOENT)?;
+                return Ok(JobResult::Content(Bytes::copy_from_slice(file.current())));
+            }
+            Job::DeleteFiles { files, .. } => files.iter().for_each(|FilePath(name)| disk.delete(name)),
+            Job::DiskSpace => {
+                let free = disk.capacity.checked_sub(disk.used()).ok_or(ENOSPC)?;
+                return Ok(JobResult::Space { free, total: disk.capacity });
+            }
+        }
+        Ok(JobResult::Done)
+    }
+
+    /// The process dies: jobs in flight may just have happened; writes in flight are returned for the disk's choice.
+    pub fn crash(mut self, disk: &mut SimDisk) -> Vec<(String, u64, Bytes)> {
+        let mut writes = Vec::new();
+        for (_, op) in std::mem::take(&mut self.in_flight) {
+            match op {
+                Op::Write { name, at, data, .. } => writes.push((name, at, data)),
+                Op::Job { job, .. } if self.chance.chance(50) => {
+                    let _ = self.run(&job, disk);
+                }
+                _ => {}
+            }
+        }
+        writes
+    }
+}
+
+/// Reads come in block-aligned memory, as from the runtime.
+fn aligned(bytes: Bytes) -> Bytes {
+    let mut buf = crate::base::buf::AlignedBuf::zeroed(bytes.len());
+    buf.as_mut()[..bytes.len()].copy_from_slice(&bytes);
+    buf.freeze(bytes.len())
+}
