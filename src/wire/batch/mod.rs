@@ -3,8 +3,13 @@
 //! Base offset and partition leader epoch lie outside the checksum, so stamping them needs no new one; LogAppendTime does.
 //! Record bytes are never touched. Must not know topics, logs or producer state.
 
-use crate::wire::compress::Compression;
+mod builder;
+
+pub use builder::{BatchBuilder, recompress};
+
+use crate::wire::compress::{Compression, CompressionError, decompress};
 use crate::wire::error::{ErrorCode, Refusal};
+use std::borrow::Cow;
 
 /// Bytes of the batch header.
 pub const HEADER_LEN: usize = 61;
@@ -20,9 +25,12 @@ const CRC_AT: usize = 17;
 const ATTRIBUTES_AT: usize = 21;
 const MAX_TIMESTAMP_AT: usize = 35;
 
-const LOG_APPEND_TIME: i16 = 1 << 3;
-const TRANSACTIONAL: i16 = 1 << 4;
-const CONTROL: i16 = 1 << 5;
+/// Attribute bit: the broker set the timestamps.
+pub const LOG_APPEND_TIME: i16 = 1 << 3;
+/// Attribute bit: part of a transaction.
+pub const TRANSACTIONAL: i16 = 1 << 4;
+/// Attribute bit: a transaction marker.
+pub const CONTROL: i16 = 1 << 5;
 
 /// What a record timestamp means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -115,6 +123,13 @@ impl BatchInfo {
     pub fn last_offset(&self) -> i64 {
         self.base_offset.wrapping_add(self.last_offset_delta.into())
     }
+    /// Timestamp of a record, milliseconds, from its delta; with LogAppendTime all records have the batch's.
+    pub fn record_timestamp(&self, delta: i64) -> i64 {
+        match self.timestamp_type() {
+            TimestampType::CreateTime => self.base_timestamp.wrapping_add(delta),
+            TimestampType::LogAppendTime => self.max_timestamp,
+        }
+    }
     /// Sequence number of the last record; wraps from `i32::MAX` to 0 as in Kafka (`DefaultRecordBatch`). -1 = none.
     pub fn last_sequence(&self) -> i32 {
         match self.base_sequence {
@@ -185,6 +200,21 @@ impl<'a> BatchView<'a> {
     /// The records behind the header, compressed if the attributes say so.
     pub fn body(&self) -> &'a [u8] {
         self.bytes.get(HEADER_LEN..).unwrap_or_default()
+    }
+
+    /// The records, borrowed when they are not compressed. They may take `limit` bytes.
+    ///
+    /// # Errors
+    /// CORRUPT_MESSAGE when they cannot be decompressed, MESSAGE_TOO_LARGE when they exceed `limit`.
+    pub fn decompressed(&self, limit: usize) -> Result<Cow<'a, [u8]>, Refusal> {
+        match self.info().compression() {
+            Compression::None => Ok(self.body().into()),
+            codec => match decompress(codec, self.body(), limit) {
+                Ok(records) => Ok(records.into()),
+                Err(error @ CompressionError::TooLarge { .. }) => Err((ErrorCode::MessageTooLarge, error.to_string())),
+                Err(error) => Err((ErrorCode::CorruptMessage, error.to_string())),
+            },
+        }
     }
 
     /// The header, unproven.
