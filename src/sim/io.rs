@@ -32,10 +32,28 @@ pub struct IoFaults {
 
 #[derive(Debug)]
 enum Op {
-    Write { key: IoKey, name: String, at: u64, data: Bytes, durable: bool },
-    Read { key: IoKey, name: String, at: u64, len: u32 },
-    Sync { key: IoKey, name: String, covers: usize },
-    Job { key: JobKey, job: Job },
+    Write {
+        key: IoKey,
+        name: String,
+        at: u64,
+        data: Bytes,
+        durable: bool,
+    },
+    Read {
+        key: IoKey,
+        name: String,
+        at: u64,
+        len: u32,
+    },
+    Sync {
+        key: IoKey,
+        name: String,
+        covers: usize,
+    },
+    Job {
+        key: JobKey,
+        job: Job,
+    },
 }
 
 /// One shard's operations in flight.
@@ -53,7 +71,13 @@ pub struct SimIo {
 impl SimIo {
     /// Nothing in flight.
     pub fn new(chance: Prng, faults: IoFaults) -> Self {
-        SimIo { files: BTreeMap::new(), in_flight: BTreeMap::new(), sequence: 0, chance, faults }
+        SimIo {
+            files: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            sequence: 0,
+            chance,
+            faults,
+        }
     }
     /// Binds an open file, as boot does with journal files.
     pub fn bind(&mut self, file: FileId, name: &str) {
@@ -66,12 +90,35 @@ impl SimIo {
     /// Takes a disk effect; anything else is given back.
     pub fn submit(&mut self, now_ns: u64, effect: Effect, disk: &SimDisk) -> Option<Effect> {
         let op = match effect {
-            Effect::Write { key, file, at, data, durable } => {
-                assert!(at.is_multiple_of(4096) && data.len().is_multiple_of(4096), "direct I/O is aligned");
-                assert!((data.as_ptr() as usize).is_multiple_of(4096), "direct I/O memory is aligned");
-                Op::Write { key, name: self.name(file), at, data, durable }
+            Effect::Write {
+                key,
+                file,
+                at,
+                data,
+                durable,
+            } => {
+                assert!(
+                    at.is_multiple_of(4096) && data.len().is_multiple_of(4096),
+                    "direct I/O is aligned"
+                );
+                assert!(
+                    (data.as_ptr() as usize).is_multiple_of(4096),
+                    "direct I/O memory is aligned"
+                );
+                Op::Write {
+                    key,
+                    name: self.name(file),
+                    at,
+                    data,
+                    durable,
+                }
             }
-            Effect::Read { key, file, at, len } => Op::Read { key, name: self.name(file), at, len },
+            Effect::Read { key, file, at, len } => Op::Read {
+                key,
+                name: self.name(file),
+                at,
+                len,
+            },
             Effect::Sync { key, file } => {
                 let name = self.name(file);
                 let covers = disk.pending(&name);
@@ -97,7 +144,10 @@ impl SimIo {
     }
 
     fn name(&self, file: FileId) -> String {
-        self.files.get(&file).cloned().unwrap_or_else(|| format!("closed file {}", file.0))
+        self.files
+            .get(&file)
+            .cloned()
+            .unwrap_or_else(|| format!("closed file {}", file.0))
     }
 
     /// Completes the next operation that is due.
@@ -107,15 +157,33 @@ impl SimIo {
             return None;
         }
         Some(match entry.remove() {
-            Op::Write { key, name, at, data, durable } => {
-                let fails = if durable { self.faults.journal_error } else { self.faults.segment_error };
+            Op::Write {
+                key,
+                name,
+                at,
+                data,
+                durable,
+            } => {
+                let fails = if durable {
+                    self.faults.journal_error
+                } else {
+                    self.faults.segment_error
+                };
                 let failed = self.chance.chance(fails);
-                let result = if failed { Err(EIO) } else { disk.write(&name, at, &data, durable) };
+                let result = if failed {
+                    Err(EIO)
+                } else {
+                    disk.write(&name, at, &data, durable)
+                };
                 Event::Written { key, result }
             }
             Op::Read { key, name, at, len } => {
                 let failed = self.chance.chance(self.faults.read_error);
-                let result = if failed { Err(EIO) } else { disk.read(&name, at, len as usize).map(aligned) };
+                let result = if failed {
+                    Err(EIO)
+                } else {
+                    disk.read(&name, at, len as usize).map(aligned)
+                };
                 Event::Read { key, result }
             }
             Op::Sync { key, name, covers } => {
@@ -123,13 +191,22 @@ impl SimIo {
                     disk.lose_pending(&name);
                     return Some(Event::Synced { key, result: Err(EIO) });
                 }
-                Event::Synced { key, result: disk.sync(&name, covers) }
+                Event::Synced {
+                    key,
+                    result: disk.sync(&name, covers),
+                }
             }
             Op::Job { key, job } => {
-                let fails = !matches!(job, Job::DeleteFiles { .. } | Job::DiskSpace | Job::PrepareJournal { .. });
+                let fails = !matches!(
+                    job,
+                    Job::DeleteFiles { .. } | Job::DiskSpace | Job::PrepareJournal { .. }
+                );
                 let failed = fails && self.chance.chance(self.faults.job_error);
                 let result = if failed { Err(EIO) } else { self.run(&job, disk) };
-                let result = result.unwrap_or_else(|errno| JobResult::Failed { errno, what: format!("simulated {job:?}").chars().take(60).collect() });
+                let result = result.unwrap_or_else(|errno| JobResult::Failed {
+                    errno,
+                    what: format!("simulated {job:?}").chars().take(60).collect(),
+                });
                 Event::JobDone { key, result }
             }
         })
@@ -159,7 +236,10 @@ impl SimIo {
             Job::DeleteFiles { files, .. } => files.iter().for_each(|FilePath(name)| disk.delete(name)),
             Job::DiskSpace => {
                 let free = disk.capacity.checked_sub(disk.used()).ok_or(ENOSPC)?;
-                return Ok(JobResult::Space { free, total: disk.capacity });
+                return Ok(JobResult::Space {
+                    free,
+                    total: disk.capacity,
+                });
             }
         }
         Ok(JobResult::Done)
