@@ -3,7 +3,7 @@
 //! One thread and plain blocking sockets: each connection has one Fetch outstanding while the others' answers are
 //! processed, and large reads cost one system call each. Checks offsets always; what to do with records is the caller's.
 
-use crate::control::{Control, Leader};
+use crate::control::{Control, Leader, is_leader_unsettled};
 use crate::payload::Batch;
 use crate::proto::{FETCH, Reader, error_name};
 use std::collections::{BTreeMap, VecDeque};
@@ -19,6 +19,8 @@ const STALL_LIMIT: Duration = Duration::from_secs(30);
 pub struct FetchShape {
     /// Connections; partitions are spread over them.
     pub connections: usize,
+    /// Partitions the topic must have before reading starts: a broker that has just started may not show all yet.
+    pub partitions_min: u32,
     /// Most bytes of one answer (`fetch.max.bytes`).
     pub answer_bytes_max: i32,
     /// Most bytes of one partition in it (`max.partition.fetch.bytes`).
@@ -74,12 +76,7 @@ pub fn consume(
     shape: &FetchShape,
     each: &mut dyn FnMut(u32, &Batch<'_>) -> io::Result<()>,
 ) -> io::Result<Totals> {
-    let leaders = Control::connect(bootstrap)?.leaders(topic)?;
-    if leaders.is_empty() {
-        return Err(io::Error::other(format!(
-            "topic {topic} has no partition with a leader; `load produce` creates it"
-        )));
-    }
+    let leaders = Control::connect(bootstrap)?.await_leaders(topic, shape.partitions_min)?;
     let mut streams = open_streams(topic, &leaders, shape.connections)?;
     let mut totals = Totals::default();
     for stream in &mut streams {
@@ -174,7 +171,11 @@ impl Stream {
             r.string()?;
             for _ in 0..r.count()? {
                 let (partition, error) = (r.i32()?, r.i16()?);
-                refuse(error, "Fetch of a partition")?;
+                if is_leader_unsettled(error) {
+                    std::thread::sleep(Duration::from_millis(5));
+                } else {
+                    refuse(error, "Fetch of a partition")?;
+                }
                 r.take(24)?;
                 let aborted = r.count()?;
                 r.take(aborted.saturating_mul(16))?;

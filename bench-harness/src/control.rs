@@ -2,7 +2,7 @@
 
 use crate::proto::{
     CREATE_TOPICS, DELETE_TOPICS, DESCRIBE_CONFIGS, INIT_PRODUCER_ID, LIST_OFFSETS, METADATA, Reader, Writer,
-    error_name,
+    error_name, read_produce_ack,
 };
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 /// Largest answer taken, bytes: Metadata of some 100,000 partitions, or a Fetch of many partitions.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 const IO_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long leaders may take to appear after a topic is made or a broker starts.
+const LEADER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One connection, one request at a time.
 pub struct Control {
@@ -77,6 +79,26 @@ impl Control {
         self.stream.read_exact(body)
     }
 
+    /// Sends a whole Produce frame made by [`crate::payload::Template`] and waits for its acknowledgement.
+    ///
+    /// # Errors
+    /// Socket errors, malformed answers, and any Kafka error.
+    pub fn produce_frame(&mut self, frame: &[u8]) -> io::Result<()> {
+        self.stream.write_all(frame)?;
+        let mut len = [0u8; 4];
+        self.stream.read_exact(&mut len)?;
+        let len = u32::from_be_bytes(len) as usize;
+        if len > ANSWER_BYTES_MAX {
+            return Err(io::Error::other("answer of impossible length"));
+        }
+        let mut body = vec![0; len];
+        self.stream.read_exact(&mut body)?;
+        match read_produce_ack(&body)?.error {
+            0 => Ok(()),
+            error => Err(io::Error::other(format!("Produce: {}", error_name(error)))),
+        }
+    }
+
     fn call(&mut self, request: Writer) -> io::Result<Vec<u8>> {
         self.send(request)?;
         let mut body = Vec::new();
@@ -123,11 +145,11 @@ impl Control {
         Ok(r.i16()?)
     }
 
-    /// Leaders of all partitions of `topic`, by partition; partitions without a leader are missing.
+    /// Leaders of the partitions of `topic`, by partition, and how many partitions there are, with or without one.
     ///
     /// # Errors
     /// Socket errors, malformed answers, an advertised address that does not resolve.
-    pub fn leaders(&mut self, topic: &str) -> io::Result<Vec<Leader>> {
+    pub fn leaders(&mut self, topic: &str) -> io::Result<(Vec<Leader>, usize)> {
         let mut w = self.request(METADATA, 4);
         w.i32(1).string(topic).i8(0);
         let body = self.call(w)?;
@@ -141,27 +163,30 @@ impl Control {
         }
         r.string()?;
         r.i32()?;
-        let mut leaders = Vec::new();
+        let (mut leaders, mut known) = (Vec::new(), 0);
         for _ in 0..r.count()? {
-            read_topic(&mut r, &brokers, &mut leaders)?;
+            known += read_topic(&mut r, &brokers, &mut leaders)?;
         }
         leaders.sort_by_key(|l: &Leader| l.partition);
-        Ok(leaders)
+        Ok((leaders, known))
     }
 
-    /// Waits until all `partitions` of `topic` have leaders.
+    /// Waits until all partitions of `topic` have leaders, and are at least `partitions`.
     ///
     /// # Errors
-    /// Those of [`Control::leaders`], or that `timeout` passed.
-    pub fn await_leaders(&mut self, topic: &str, partitions: u32, timeout: Duration) -> io::Result<Vec<Leader>> {
+    /// Those of [`Control::leaders`], or that a minute passed.
+    pub fn await_leaders(&mut self, topic: &str, partitions: u32) -> io::Result<Vec<Leader>> {
         let start = Instant::now();
         loop {
-            let leaders = self.leaders(topic)?;
-            if leaders.len() == partitions as usize {
+            let (leaders, known) = self.leaders(topic)?;
+            if leaders.len() == known && known >= partitions.max(1) as usize {
                 return Ok(leaders);
             }
-            if start.elapsed() > timeout {
-                let text = format!("{} of {partitions} partitions of {topic} have a leader", leaders.len());
+            if start.elapsed() > LEADER_TIMEOUT {
+                let text = format!(
+                    "topic {topic}: {} partitions have a leader, {known} exist, {partitions} expected",
+                    leaders.len()
+                );
                 return Err(io::Error::new(io::ErrorKind::TimedOut, text));
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -191,11 +216,28 @@ impl Control {
         }
     }
 
-    /// Offset of each partition in `partitions` at `timestamp` (-1 latest, -2 earliest), in the order asked.
+    /// Offset of each partition in `partitions` at `timestamp` (-1 latest, -2 earliest), in the order asked; asked again
+    /// while the broker is still taking up its partitions after a restart.
     ///
     /// # Errors
-    /// Socket errors, malformed answers, a Kafka error for any of them.
+    /// Socket errors, malformed answers, a Kafka error for any of them that stays for a minute.
     pub fn offsets(&mut self, topic: &str, partitions: &[u32], timestamp: i64) -> io::Result<Vec<i64>> {
+        let start = Instant::now();
+        loop {
+            match self.offsets_now(topic, partitions, timestamp)? {
+                Ok(offsets) => return Ok(offsets),
+                Err(error) if !is_leader_unsettled(error) || start.elapsed() > LEADER_TIMEOUT => {
+                    return Err(io::Error::other(format!(
+                        "ListOffsets of {topic}: {}",
+                        error_name(error)
+                    )));
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+
+    fn offsets_now(&mut self, topic: &str, partitions: &[u32], timestamp: i64) -> io::Result<Result<Vec<i64>, i16>> {
         let mut w = self.request(LIST_OFFSETS, 1);
         w.i32(-1).i32(1).string(topic).i32(partitions.len() as i32);
         for partition in partitions {
@@ -211,18 +253,16 @@ impl Control {
             r.i64()?;
             let offset = r.i64()?;
             if error != 0 {
-                return Err(io::Error::other(format!(
-                    "ListOffsets {topic}-{partition}: {}",
-                    error_name(error)
-                )));
+                return Ok(Err(error));
             }
             found.insert(partition as u32, offset);
         }
         let missing = || io::Error::other("ListOffsets left a partition out");
-        partitions
+        let all: io::Result<Vec<i64>> = partitions
             .iter()
             .map(|p| found.get(p).copied().ok_or_else(missing))
-            .collect()
+            .collect();
+        all.map(Ok)
     }
 
     /// Value of one topic configuration as the broker reports it; `None` when it does not know the name.
@@ -256,11 +296,17 @@ impl Control {
     }
 }
 
-fn read_topic(r: &mut Reader<'_>, brokers: &[(i32, SocketAddr)], leaders: &mut Vec<Leader>) -> io::Result<()> {
+/// Whether a Kafka error only says that the broker has not taken up the partition yet (after a start or a creation).
+pub fn is_leader_unsettled(error: i16) -> bool {
+    matches!(error, 3 | 5 | 6)
+}
+
+fn read_topic(r: &mut Reader<'_>, brokers: &[(i32, SocketAddr)], leaders: &mut Vec<Leader>) -> io::Result<usize> {
     r.i16()?;
     r.string()?;
     r.i8()?;
-    for _ in 0..r.count()? {
+    let partitions = r.count()?;
+    for _ in 0..partitions {
         let (error, partition, leader) = (r.i16()?, r.i32()?, r.i32()?);
         for _ in 0..2 {
             let replicas = r.count()?;
@@ -273,7 +319,7 @@ fn read_topic(r: &mut Reader<'_>, brokers: &[(i32, SocketAddr)], leaders: &mut V
             });
         }
     }
-    Ok(())
+    Ok(partitions)
 }
 
 /// First IPv4 (else first) address of `host:port`.

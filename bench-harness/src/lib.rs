@@ -7,6 +7,7 @@
 #![cfg(target_os = "linux")]
 
 pub mod clock;
+pub mod compare;
 pub mod conn;
 pub mod consume;
 pub mod control;

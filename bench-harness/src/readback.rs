@@ -171,6 +171,7 @@ impl ReadAll<'_> {
         let args = self.args;
         let shape = FetchShape {
             connections: args.connections,
+            partitions_min: 1,
             answer_bytes_max: args.fetch_bytes_max,
             partition_bytes_max: args.partition_bytes_max,
         };
@@ -222,6 +223,7 @@ impl ConsumeReport {
 pub fn audit(bootstrap: SocketAddr, ledger: &Ledger) -> io::Result<Verdict> {
     let shape = FetchShape {
         connections: 4,
+        partitions_min: ledger.partitions,
         answer_bytes_max: 50 << 20,
         partition_bytes_max: 1 << 20,
     };

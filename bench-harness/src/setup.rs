@@ -7,7 +7,6 @@ use crate::payload::Shape;
 use crate::proto::error_name;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 /// Kafka error: the topic exists.
 const TOPIC_ALREADY_EXISTS: i16 = 36;
@@ -87,7 +86,7 @@ pub fn make_topic(
             error_name(error)
         )));
     }
-    control.await_leaders(topic, partitions, Duration::from_secs(60))
+    control.await_leaders(topic, partitions)
 }
 
 /// Gives each connection the address of one leader and the partitions it sends to: all partitions are covered, and none

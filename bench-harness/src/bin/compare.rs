@@ -1,0 +1,148 @@
+//! `compare`: all sides in one run. See `bench_harness::compare`; `compare.sh` prepares everything it needs.
+
+use bench_harness::compare::cells::{Times, run_side};
+use bench_harness::compare::side::{Rig, Side};
+use bench_harness::compare::table::{Results, markdown};
+use bench_harness::probe;
+use clap::Parser;
+use serde_json::{Value, json};
+use std::io;
+use std::path::PathBuf;
+
+/// Measures the bare ring loop, ringlog and Kafka one after the other and prints one table.
+#[derive(Parser)]
+struct Args {
+    /// Sides, in this order
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "floor,ringlog,kafka,kafka-flush"
+    )]
+    sides: Vec<Side>,
+    /// Rounds over all sides; medians are taken over them
+    #[arg(long, default_value_t = 3)]
+    repeats: u32,
+    /// Seconds measured per cell
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    /// Seconds of load before a JVM is measured
+    #[arg(long, default_value_t = 120.0)]
+    jvm_warmup: f64,
+    /// Seconds of rest before idle cost is read, and again while it is read
+    #[arg(long, default_value_t = 8.0)]
+    rest: f64,
+    /// The ringlog program
+    #[arg(long, default_value = "target/release/ringlog")]
+    ringlog: PathBuf,
+    /// Folder of Kafka's jars
+    #[arg(long, default_value = "target/kafka/libs")]
+    kafka_libs: PathBuf,
+    /// Folder on the disk to measure (needs about 40 GB)
+    #[arg(long, default_value = "target/compare")]
+    work: PathBuf,
+    /// Where the raw results go
+    #[arg(long, default_value = "target/compare.json")]
+    out: PathBuf,
+    /// First of three ports
+    #[arg(long, default_value_t = 19500)]
+    port: u16,
+    /// CPU of the broker (JVM sides: a list is possible, e.g. 0-1, where a single core is felt to be unfair)
+    #[arg(long, default_value = "0")]
+    broker_cpus: String,
+    /// CPU of the load client
+    #[arg(long, default_value_t = 1)]
+    load_cpu: usize,
+    /// Heap of the JVM
+    #[arg(long, default_value = "1g")]
+    kafka_heap: String,
+}
+
+fn main() {
+    if let Err(e) = run(&Args::parse()) {
+        eprintln!("compare: {e}");
+        std::process::exit(1);
+    }
+}
+
+fn run(args: &Args) -> io::Result<()> {
+    std::fs::create_dir_all(&args.work)?;
+    let here = std::env::current_exe()?;
+    let rig = Rig {
+        bin: here.parent().unwrap_or(&here).to_owned(),
+        ringlog: args.ringlog.clone(),
+        kafka_libs: args.kafka_libs.clone(),
+        work: args.work.canonicalize()?,
+        port: args.port,
+        broker_cpus: args.broker_cpus.clone(),
+        load_cpu: args.load_cpu,
+        kafka_heap: args.kafka_heap.clone(),
+    };
+    let times = Times {
+        seconds: args.seconds,
+        jvm_warmup: args.jvm_warmup,
+        rest: args.rest,
+    };
+    let (mut results, mut disk) = (Results::new(), Vec::new());
+    for round in 1..=args.repeats {
+        let file = rig.work.join("probe");
+        let probed = std::thread::spawn(move || probe::run(&file, 0, 3.0, 4096));
+        disk.push(probed.join().map_err(|_| io::Error::other("the disk probe failed"))??);
+        for side in &args.sides {
+            eprintln!("compare: round {round} of {}, {}", args.repeats, side.key());
+            let mut done = Vec::new();
+            if let Err(e) = run_side(&rig, *side, &times, &mut done) {
+                eprintln!("compare: {} ends early: {e}", side.key());
+            }
+            for (cell, result) in done {
+                results.entry(*side).or_default().entry(cell).or_default().push(result);
+            }
+            std::fs::remove_dir_all(rig.data(*side))?;
+            save(args, &results, &disk)?;
+        }
+    }
+    disk.sort_by(|a, b| a.durable.p50_us.total_cmp(&b.durable.p50_us));
+    let middle = &disk[disk.len() / 2].durable;
+    println!("{}\n", heading(args));
+    println!(
+        "One durable 4 KiB overwrite on this disk in this run (median of {}): p50 {:.0} us, p99 {:.0} us.\n",
+        disk.len(),
+        middle.p50_us,
+        middle.p99_us
+    );
+    print!("{}", markdown(&results, &args.sides, middle.p50_us / 1e3));
+    Ok(())
+}
+
+fn save(args: &Args, results: &Results, disk: &[probe::ProbeReport]) -> io::Result<()> {
+    let sides: Value = results
+        .iter()
+        .map(|(side, cells)| (side.key().to_owned(), json!(cells)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let all = json!({"schema": "ringlog-compare/1", "about": heading(args), "disk": disk, "sides": sides});
+    std::fs::write(&args.out, serde_json::to_vec_pretty(&all)?)
+}
+
+fn heading(args: &Args) -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let cpu = read("/proc/cpuinfo").lines().find_map(|l| {
+        Some(
+            l.strip_prefix("model name")?
+                .trim_start_matches([' ', '\t', ':'])
+                .to_owned(),
+        )
+    });
+    format!(
+        "Linux {}, {} ({} CPUs), broker on CPU {}, load client on CPU {}, same box; {} round(s) of {} s per cell, JVM warmed up {} s, heap {}; medians (smallest-largest).",
+        read("/proc/sys/kernel/osrelease"),
+        cpu.unwrap_or_default(),
+        std::thread::available_parallelism().map_or(0, usize::from),
+        args.broker_cpus,
+        args.load_cpu,
+        args.repeats,
+        args.seconds,
+        args.jvm_warmup,
+        args.kafka_heap
+    )
+}
