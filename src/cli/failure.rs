@@ -62,7 +62,8 @@ impl Failure {
     }
 }
 
-fn client_exit_code(error: &ClientError) -> u8 {
+/// Exit code for an error of the client.
+pub fn client_exit_code(error: &ClientError) -> u8 {
     match error {
         ClientError::Unreachable { .. } | ClientError::Advertised { .. } | ClientError::NotKafka { .. } => EXIT_CONNECT,
         ClientError::Timeout { .. } => EXIT_TIMEOUT,

@@ -6,12 +6,14 @@
 
 pub mod clock;
 pub mod cluster;
+pub mod consume;
 pub mod context;
 pub mod encode;
 pub mod failure;
 pub mod interrupt;
 pub mod jsonl;
 pub mod output;
+pub mod produce;
 pub mod template;
 pub mod topic;
 pub mod version;
@@ -61,6 +63,8 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Topic(topic::Args),
+    Produce(produce::Args),
+    Consume(consume::Args),
     Cluster(cluster::Args),
     Version(version::Args),
 }
@@ -69,6 +73,8 @@ impl Command {
     fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
             Command::Topic(args) => topic::run(args, context),
+            Command::Produce(args) => produce::run(args, context),
+            Command::Consume(args) => consume::run(args, context),
             Command::Cluster(args) => cluster::run(args, context),
             Command::Version(args) => version::run(args, context),
         }

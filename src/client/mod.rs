@@ -6,9 +6,13 @@
 
 pub mod address;
 pub mod admin;
+pub mod batch;
 pub mod cluster;
 pub mod conn;
+pub mod consumer;
 pub mod error;
+pub mod partitioner;
+pub mod producer;
 pub mod record;
 
 pub use address::Address;

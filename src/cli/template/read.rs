@@ -64,6 +64,11 @@ impl<R: BufRead> Reader<R> {
         })
     }
 
+    /// The input, for a look at what is ready.
+    pub fn input(&self) -> &R {
+        &self.input
+    }
+
     /// The next record, or `None` at the end of the input.
     ///
     /// # Errors
@@ -403,7 +408,9 @@ mod tests {
         Ok(records)
     }
 
-    fn pairs(template: &str, input: &[u8]) -> Vec<(Option<Vec<u8>>, Option<Vec<u8>>)> {
+    type Pair = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+    fn pairs(template: &str, input: &[u8]) -> Vec<Pair> {
         let plain = |bytes: Option<Bytes>| bytes.map(|bytes| bytes.to_vec());
         let records = read(template, input).unwrap();
         records
