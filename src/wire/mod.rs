@@ -20,3 +20,6 @@ pub mod produce;
 pub mod read;
 pub mod record;
 pub mod write;
+
+#[cfg(test)]
+mod hostile_tests;

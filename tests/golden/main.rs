@@ -29,6 +29,9 @@ use ringlog::wire::read::Read;
 use ringlog::wire::record::Records;
 use std::collections::BTreeSet;
 
+#[cfg(feature = "runtime")]
+mod oracle;
+
 const MESSAGES: &str = include_str!("messages.txt");
 const BATCHES: &str = include_str!("batches.txt");
 const TABLE: &str = include_str!("apis.txt");

@@ -363,3 +363,6 @@ fn i32_at(bytes: &[u8], at: usize) -> i32 {
 fn i64_at(bytes: &[u8], at: usize) -> i64 {
     i64::from(i32_at(bytes, at)) << 32 | i64::from(i32_at(bytes, at + 4) as u32)
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,3 +10,6 @@ pub use response::{COALESCE_BELOW, FetchPartition, FetchResponse, FetchTopic};
 
 /// First version that names topics by id (KIP-516).
 pub const TOPIC_IDS_FROM: i16 = 13;
+
+#[cfg(test)]
+mod tests;

@@ -218,3 +218,6 @@ fn unpack_snappy(block: &[u8], limit: usize, records: &mut Vec<u8>) -> Result<()
     snap::raw::Decoder::new().decompress(block, room).map_err(fail)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

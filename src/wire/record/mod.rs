@@ -163,3 +163,6 @@ fn read_nullable<'a>(reader: &mut Reader<'a>) -> Read<Option<&'a [u8]>> {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! Bytes that no client sends: every decoder refuses them before it takes memory for what they claim.
+
+use crate::wire::api::{APIS, ApiKey, Lookup, lookup};
+use crate::wire::control::api_versions::{self, ApiVersionsRequest};
+use crate::wire::control::decode_any;
+use crate::wire::control::metadata::{Metadata, MetadataRequest, Wanted};
+use crate::wire::error::{DecodeError, Fault};
+use crate::wire::fetch::FetchRequest;
+use crate::wire::guard::{Budget, DECODE_BUDGET};
+use crate::wire::header::{RequestHeader, RequestPeek};
+use crate::wire::message::Api;
+use crate::wire::produce::ProduceRequest;
+use proptest::prelude::*;
+
+fn decode(key: ApiKey, version: i16, body: &[u8]) -> Result<(), DecodeError> {
+    match key {
+        ApiKey::Produce => ProduceRequest::decode(version, body).map(drop),
+        ApiKey::Fetch => FetchRequest::decode(version, body).map(drop),
+        _ => decode_any(key, version, body, Budget::default()),
+    }
+}
+
+fn served() -> impl Iterator<Item = (ApiKey, i16)> {
+    APIS.iter()
+        .flat_map(|range| (range.served_from..=range.max).map(|version| (range.key, version)))
+}
+
+#[test]
+fn every_row_of_the_table_has_its_decoder() {
+    for range in APIS {
+        for version in [i16::MIN, -1, range.served_from - 1, range.max + 1, i16::MAX] {
+            let error = decode(range.key, version, &[]).unwrap_err();
+            assert!(
+                matches!(error.fault, Fault::Unsupported { .. }),
+                "{:?} v{version}: {error}",
+                range.key
+            );
+        }
+    }
+}
+
+#[test]
+fn huge_counts_are_refused_by_every_request() {
+    for (key, version) in served() {
+        for filler in [0x7f, 0xff, 0x80, 0xfe] {
+            let body = [filler; 64];
+            assert!(
+                decode(key, version, &body).is_err(),
+                "{key:?} v{version} filled with {filler:#x}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_count_beyond_the_body_names_its_place() {
+    let error = Metadata::decode(0, &[0x7f, 0xff, 0xff, 0xff, 0, 0]).unwrap_err();
+    assert_eq!(error.at, 0);
+    let count = i32::MAX as u64;
+    assert_eq!(error.fault, Fault::CountTooLarge { count, left: 2 });
+    assert_eq!(error.to_string(), "byte 0: 2147483647 elements cannot fit into 2 bytes");
+}
+
+#[test]
+fn small_elements_that_grow_in_memory_are_bounded_by_the_budget() {
+    let count = 1_000_000;
+    let mut body = (count as i32).to_be_bytes().to_vec();
+    body.resize(4 + 2 * count, 0);
+    let error = Metadata::decode(0, &body).unwrap_err();
+    assert_eq!(error.fault, Fault::OverBudget);
+    let request = Metadata::decode_within(0, &body, Budget::new(16 * DECODE_BUDGET)).unwrap();
+    assert!(matches!(request.wanted(0), Wanted::Listed(topics) if topics.len() == count));
+}
+
+#[test]
+fn null_and_empty_topics_mean_different_things_by_version() {
+    let wanted = |version, body: &[u8]| {
+        let request: MetadataRequest = Metadata::decode(version, body).unwrap();
+        matches!(request.wanted(version), Wanted::All)
+    };
+    assert!(wanted(0, &[0, 0, 0, 0]));
+    assert!(!wanted(1, &[0, 0, 0, 0]));
+    assert!(wanted(1, &[255, 255, 255, 255]));
+    assert!(wanted(9, &[0, 1, 0, 0, 0]));
+    assert!(!wanted(9, &[1, 1, 0, 0, 0]));
+    let error = Metadata::decode(0, &[255, 255, 255, 255]).unwrap_err();
+    assert_eq!(error.fault, Fault::UnexpectedNull);
+}
+
+#[test]
+fn the_fallback_can_be_read_by_a_client_of_any_version() {
+    let frame = api_versions::fallback(99);
+    assert_eq!(frame[..4], (frame.len() as i32 - 4).to_be_bytes());
+    assert_eq!(frame[4..8], 99i32.to_be_bytes());
+    let response = api_versions::ApiVersions::decode_response(0, &frame[8..]).unwrap();
+    assert_eq!(response.error.code(), 35);
+    assert_eq!(response.api_keys.len(), APIS.len());
+    assert!(
+        response
+            .api_keys
+            .iter()
+            .any(|key| (key.api_key, key.min_version, key.max_version) == (18, 0, 4))
+    );
+    assert!(
+        response
+            .api_keys
+            .iter()
+            .any(|key| (key.api_key, key.min_version, key.max_version) == (0, 0, 13))
+    );
+}
+
+#[test]
+fn client_software_names_follow_kip_511() {
+    let valid = |name: &str, version| {
+        let request = ApiVersionsRequest {
+            client_software_name: name.into(),
+            client_software_version: "1.0".into(),
+        };
+        request.is_valid(version)
+    };
+    assert!(valid("apache-kafka-java", 3) && valid("a", 4) && valid("a.b-c", 3));
+    assert!(
+        !valid("", 3) && !valid("-a", 3) && !valid("a.", 3) && !valid("a b", 3) && !valid("a_b", 3) && !valid("é", 3)
+    );
+    assert!(valid("", 2), "not part of version 2");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn any_frame_is_decoded_or_refused(frame in proptest::collection::vec(any::<u8>(), 0..200)) {
+        if let Ok(peek) = RequestPeek::of(&frame) {
+            let served = matches!(peek.lookup(), Lookup::Served(_));
+            let header = RequestHeader::parse(&frame);
+            prop_assert!(served || header.is_err());
+            if let Ok(header) = header {
+                let _ = decode(header.api_key, header.api_version, header.body);
+            }
+        }
+    }
+
+    #[test]
+    fn any_body_is_decoded_or_refused(
+        (key, version) in proptest::sample::select(served().collect::<Vec<_>>()),
+        body in proptest::collection::vec(prop_oneof![Just(0u8), Just(1), Just(2), any::<u8>()], 0..120),
+    ) {
+        prop_assert_eq!(lookup(key.code(), version), Lookup::Served(key));
+        let _ = decode(key, version, &body);
+    }
+}
