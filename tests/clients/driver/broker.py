@@ -1,0 +1,62 @@
+"""Starts and stops the broker under test on a fresh data directory."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+
+
+def free_port():
+    """A port nobody listens on right now."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Broker:
+    """One `ringlog start` process."""
+
+    def __init__(self, binary, data_dir, log_dir):
+        self.command = [binary, "start", "--data-dir", os.path.join(data_dir, "data")]
+        self.log_path = os.path.join(log_dir, "broker.log")
+        self.child = None
+
+    def start(self):
+        """Starts the broker and waits until it listens. Returns host:port; raises RuntimeError with its last words."""
+        address = f"127.0.0.1:{free_port()}"
+        command = [*self.command, "--listen", address, "--advertise", address, "--admin", f"127.0.0.1:{free_port()}"]
+        self.log = open(self.log_path, "wb")
+        self.child = subprocess.Popen(command, stdout=self.log, stderr=self.log, start_new_session=True)
+        host, port = address.split(":")
+        for _ in range(200):
+            if self.child.poll() is not None:
+                break
+            try:
+                socket.create_connection((host, int(port)), timeout=1).close()
+                return address
+            except OSError:
+                time.sleep(0.1)
+        with open(self.log_path, errors="replace") as f:
+            raise RuntimeError(f"broker did not start: {' '.join(command)}\n{f.read()[-2000:]}")
+
+    def stop(self):
+        """Ends the broker by SIGTERM. Returns what was wrong about its end, nothing when all was well."""
+        if self.child is None:
+            return []
+        wrong = []
+        if self.child.poll() is not None:
+            wrong.append(f"broker ended during the tests with code {self.child.returncode}, see {self.log_path}")
+        else:
+            self.child.send_signal(signal.SIGTERM)
+            try:
+                code = self.child.wait(timeout=20)
+                if code != 0:
+                    wrong.append(f"broker left with code {code} after SIGTERM, see {self.log_path}")
+            except subprocess.TimeoutExpired:
+                self.child.kill()
+                wrong.append("broker did not leave within 20 s of SIGTERM")
+        self.log.close()
+        with open(self.log_path, errors="replace") as f:
+            wrong += [f"broker log: {line.strip()[:300]}" for line in f if "panicked at" in line][:5]
+        return wrong

@@ -1,0 +1,61 @@
+"""Who reads what the others wrote: each client writes the golden records with each of its codecs, each other one reads them."""
+
+import concurrent.futures
+import time
+
+import cases
+from dataset import expect, golden, writable
+from process import AgentError
+
+
+def run(agents, helper, options, results):
+    """One result per reader and writer, over all codecs of the writer. Readers work side by side, each on its own."""
+    written = [w for a in agents for w in write(a, helper, options.settle, results)]
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for f in [pool.submit(read_all, reader, written, results) for reader in agents]:
+            f.result()
+
+
+def read_all(reader, written, results):
+    """Everything the other clients wrote, with one reader."""
+    for writer in dict.fromkeys(w["writer"] for w in written):
+        if reader is writer:
+            continue
+        began = time.monotonic()
+        wrong = [why for w in written if w["writer"] is writer for why in read(reader, w)]
+        verdict = "failed" if wrong else "passed"
+        results.add(reader.name, reader.version, f"reads {writer.name}", verdict, "; ".join(wrong)[:400], time.monotonic() - began)
+
+
+def write(agent, helper, settle, results):
+    """Writes one topic per codec; returns what is needed to check them."""
+    out = []
+    for codec in agent.codecs:
+        topic = f"matrix-{cases.RUN}-{agent.name}-{codec}"
+        records, t0 = writable(golden(), agent.cannot), cases.now_ms()
+        try:
+            helper.call("create_topic", topic=topic, partitions=3, configs={"retention.ms": "-1"})
+            time.sleep(settle)
+            reply = agent.call("produce", topic=topic, records=records, codec=codec)
+            bad = [r for r in reply["results"] if "error" in r]
+            if bad:
+                raise AgentError("produce", bad[0].get("code"), bad[0]["error"])
+        except AgentError as e:
+            results.add(agent.name, agent.version, f"writes {codec}", "failed", str(e)[:400])
+            continue
+        out.append({"writer": agent, "codec": codec, "topic": topic, "records": records, "now": (t0, cases.now_ms())})
+    return out
+
+
+def read(reader, w):
+    """Complaints of one reader about one topic."""
+    if w["codec"] not in reader.codecs:
+        return []
+    for p in range(3):
+        count = sum(r["p"] == p for r in w["records"])
+        try:
+            got = reader.call("consume", topic=w["topic"], partition=p, start="earliest", until=count)["records"]
+            expect(got, w["records"], p, w["writer"].cannot, reader.cannot, now=w["now"])
+        except (AgentError, AssertionError) as e:
+            return [f"{w['codec']}: {e}"]
+    return []
