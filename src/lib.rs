@@ -12,6 +12,8 @@ pub mod metrics;
 pub mod partition;
 #[cfg(feature = "runtime")]
 pub mod reactor;
+#[cfg(feature = "runtime")]
+pub mod server;
 pub mod shard;
 pub mod sim;
 pub mod wire;

@@ -1,0 +1,6 @@
+//! Boot: configuration, checks of the machine and the data directory, and the threads of a running broker.
+//!
+//! Invariants: nothing is served before recovery has ended; every refusal names its cause and a remedy. Must not know the
+//! Kafka wire format or the journal's layout (the pure core does).
+
+pub mod config;
