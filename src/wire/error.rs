@@ -6,13 +6,14 @@
 use std::fmt;
 
 macro_rules! error_codes {
-    ($($variant:ident = $code:literal, $name:literal, $retriable:literal, $meaning:literal;)*) => {
+    ($($(#[$attribute:meta])* $variant:ident = $code:literal, $name:literal, $retriable:literal, $meaning:literal;)*) => {
         /// An error code of the Kafka protocol; `as i16` gives the number on the wire.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
         #[repr(i16)]
         pub enum ErrorCode {
             $(
                 #[doc = concat!($name, " (", stringify!($code), "): ", $meaning)]
+                $(#[$attribute])*
                 $variant = $code,
             )*
         }
@@ -55,6 +56,7 @@ macro_rules! error_codes {
 
 error_codes! {
     UnknownServerError = -1, "UNKNOWN_SERVER_ERROR", false, "The broker failed unexpectedly; its log says why.";
+    #[default]
     None = 0, "NONE", false, "No error.";
     OffsetOutOfRange = 1, "OFFSET_OUT_OF_RANGE", false, "The offset lies outside the log of this partition.";
     CorruptMessage = 2, "CORRUPT_MESSAGE", true, "The batch is damaged: wrong checksum, length or structure.";
@@ -199,12 +201,6 @@ impl ErrorCode {
     /// True for anything but [`ErrorCode::None`].
     pub const fn is_error(self) -> bool {
         !matches!(self, ErrorCode::None)
-    }
-}
-
-impl Default for ErrorCode {
-    fn default() -> Self {
-        ErrorCode::None
     }
 }
 

@@ -1,5 +1,7 @@
 //! The codecs against bytes written by Apache Kafka's own classes; README.md says where they come from.
 
+#![allow(clippy::unwrap_used)]
+
 use bytes::{Bytes, BytesMut};
 use ringlog::wire::api::{APIS, ApiKey};
 use ringlog::wire::batch::{
