@@ -137,34 +137,42 @@ impl RecvBuffers {
         self.publish();
     }
 
-    /// Provides again what was returned; the number of buffers.
-    pub fn reclaim(&mut self) -> u32 {
+    /// Provides again what was returned.
+    pub fn reclaim(&mut self) {
         if self.lent == 0 || self.pool.returned.load(Ordering::Relaxed) == 0 {
-            return 0;
+            return;
         }
         let mut next = self.pool.returned.swap(0, Ordering::AcqRel);
-        let mut count = 0;
         while next != 0 {
             let id = (next - 1) as u16;
             next = self.pool.links[id as usize].load(Ordering::Relaxed);
             self.provide(id);
-            count += 1;
+            self.lent -= 1;
         }
-        self.lent -= count;
         self.publish();
-        count
     }
 
-    /// Asks to be woken when the next buffer returns. True when one has returned meanwhile, so that waiting is wrong.
+    /// Buffers that are not lent: with the kernel, perhaps filled already.
+    pub fn available(&self) -> u32 {
+        u32::from(self.mask) + 1 - self.lent
+    }
+
+    /// Asks to be woken when the next buffer returns. True when there is one already, so that waiting is wrong.
     pub fn starve(&self) -> bool {
         self.pool.starving.store(true, Ordering::Relaxed);
         std::sync::atomic::fence(Ordering::SeqCst);
-        self.pool.returned.load(Ordering::Relaxed) != 0
+        self.available() > 0 || self.pool.returned.load(Ordering::Relaxed) != 0
     }
 
-    /// Buffers in other hands.
-    pub fn lent(&self) -> u32 {
-        self.lent
+    /// Bytes of the buffers in other hands.
+    pub fn lent_bytes(&self) -> u64 {
+        u64::from(self.lent) * self.pool.size as u64
+    }
+
+    /// Never frees the memory: the kernel may still write to it.
+    pub fn leak(&mut self) {
+        std::mem::forget(self.pool.clone());
+        std::mem::forget(std::mem::replace(&mut self.entries, AlignedBuf::zeroed(1)));
     }
 
     fn provide(&mut self, id: u16) {
@@ -196,7 +204,8 @@ mod tests {
         let waker = Arc::new(Waker::new().expect("eventfd"));
         let mut buffers = RecvBuffers::new(&ring, 8, 4096, waker).expect("buffers");
         let slices: Vec<Bytes> = (0..8).map(|id| buffers.lend(id, 100).slice(10..20)).collect();
-        assert_eq!(buffers.reclaim(), 0);
+        buffers.reclaim();
+        assert_eq!(buffers.available(), 0);
         assert!(!buffers.starve());
         let threads: Vec<_> = slices
             .into_iter()
@@ -205,7 +214,8 @@ mod tests {
         for thread in threads {
             thread.join().expect("dropped");
         }
-        assert_eq!(buffers.reclaim(), 8);
-        assert_eq!(buffers.lent(), 0);
+        assert!(buffers.starve());
+        buffers.reclaim();
+        assert_eq!((buffers.available(), buffers.lent_bytes()), (8, 0));
     }
 }

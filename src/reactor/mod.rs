@@ -8,16 +8,32 @@
 //! is answered once; completions for what is gone are dropped; messages between shards keep their order and are never dropped.
 
 mod buffers;
+mod config;
+mod disk;
+mod listen;
 mod machine;
 mod mailbox;
 mod mesh;
+mod net;
+mod ops;
+mod pages;
 mod probe;
 mod ring;
+mod round;
+mod spin;
 mod spsc;
 mod wake;
 
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod toy;
+
+pub use config::{ReactorConfig, Tuning};
+pub use listen::listen;
 pub use machine::{Clock, JobRequest, JobRunner, Machine};
 pub use mailbox::{Mailbox, Note, ShardHandle, mailbox};
 pub use mesh::{MeshPort, mesh};
 pub use probe::{Refusal, Support, probe};
+pub use round::{Exit, run_shard};
 pub use wake::Waker;

@@ -147,6 +147,22 @@ impl Ring {
         }
     }
 
+    /// Submits and reaps if there is anything to submit or reap; no system call otherwise.
+    ///
+    /// # Errors
+    /// As [`enter`](Self::enter).
+    pub fn enter_if_needed(&mut self) -> io::Result<()> {
+        let pending = {
+            let queue = self.inner.submission();
+            queue.taskrun() || queue.cq_overflow()
+        };
+        if pending || self.has_queued() {
+            self.enter(Wait::No)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Moves overflow into the submission queue; true when some is left over.
     fn refill(&mut self) -> bool {
         if self.overflow.is_empty() {

@@ -1,0 +1,242 @@
+//! Files: direct reads, writes and flushes on the shard's own ring.
+//!
+//! Invariants: a write is answered with success only when all its bytes are written (RELIABILITY mode 8); interrupted
+//! operations are resubmitted, short ones continued, errors passed on, never retried. Must not know: what is in the files.
+
+use super::machine::JobRunner;
+use super::ops::{Io, Op, Reading, Writing};
+use super::pages::ReadPool;
+use crate::base::buf::BLOCK;
+use crate::base::ids::{FileId, IoKey};
+use crate::shard::event::Event;
+use bytes::Bytes;
+use io_uring::{opcode, types};
+use std::collections::BTreeMap;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+
+/// Most bytes of one operation: below the kernel's own limit (2 GiB less a page), whole blocks.
+const STEP_MAX: usize = 1 << 30;
+
+/// The open files of a shard.
+pub struct Disk {
+    files: BTreeMap<FileId, Arc<OwnedFd>>,
+    pool: ReadPool,
+    jobs: Arc<dyn JobRunner>,
+}
+
+impl Disk {
+    /// Starts with the files that recovery opened. At most `pool_bytes` of read buffers are kept for reuse.
+    pub fn new(files: Vec<(FileId, Arc<OwnedFd>)>, pool_bytes: usize, jobs: Arc<dyn JobRunner>) -> Disk {
+        Disk {
+            files: files.into_iter().collect(),
+            pool: ReadPool::new(pool_bytes),
+            jobs,
+        }
+    }
+
+    /// Knows an open file from now on.
+    pub fn bind(&mut self, id: FileId, file: Arc<OwnedFd>) {
+        let before = self.files.insert(id, file);
+        assert!(before.is_none(), "file ids are never reused");
+    }
+
+    /// The open file of an id.
+    pub fn file(&self, id: FileId) -> Option<Arc<OwnedFd>> {
+        self.files.get(&id).cloned()
+    }
+
+    /// Where background jobs go.
+    pub fn jobs(&self) -> &dyn JobRunner {
+        &*self.jobs
+    }
+
+    /// Forgets a file and has it closed elsewhere.
+    pub fn close(&mut self, id: FileId) {
+        if let Some(file) = self.files.remove(&id) {
+            self.jobs.retire(file);
+        }
+    }
+
+    /// Writes all of `data`; an unknown file is answered at once.
+    pub fn write(
+        &mut self,
+        io: &mut Io,
+        key: IoKey,
+        file: FileId,
+        at: u64,
+        data: Bytes,
+        durable: bool,
+    ) -> Option<Event> {
+        let Some(file) = self.file(file) else {
+            return Some(written(key, Err(libc::EBADF)));
+        };
+        debug_assert!(
+            at.is_multiple_of(BLOCK as u64) && data.len().is_multiple_of(BLOCK),
+            "direct I/O is aligned"
+        );
+        if data.is_empty() {
+            return Some(written(key, Ok(())));
+        }
+        let write = Writing {
+            key,
+            file,
+            at,
+            data,
+            done: 0,
+            durable,
+        };
+        start_write(io, Box::new(write));
+        None
+    }
+
+    /// Reads up to `len` bytes; an unknown file is answered at once.
+    pub fn read(&mut self, io: &mut Io, key: IoKey, file: FileId, at: u64, len: u32) -> Option<Event> {
+        let Some(file) = self.file(file) else {
+            return Some(read(key, Err(libc::EBADF)));
+        };
+        let len = len as usize;
+        debug_assert!(
+            at.is_multiple_of(BLOCK as u64) && len.is_multiple_of(BLOCK),
+            "direct I/O is aligned"
+        );
+        if len == 0 {
+            return Some(read(key, Ok(Bytes::new())));
+        }
+        let read = Reading {
+            key,
+            file,
+            at,
+            buf: self.pool.take(len),
+            len,
+            done: 0,
+        };
+        start_read(io, Box::new(read));
+        None
+    }
+
+    /// Flushes a file; an unknown one is answered at once.
+    pub fn sync(&mut self, io: &mut Io, key: IoKey, file: FileId) -> Option<Event> {
+        let Some(file) = self.file(file) else {
+            return Some(synced(key, Err(libc::EBADF)));
+        };
+        start_sync(io, key, file);
+        None
+    }
+
+    /// A write completed, perhaps in part.
+    pub fn on_write(&mut self, io: &mut Io, mut write: Box<Writing>, result: i32) -> Option<Event> {
+        match result {
+            1.. => {
+                write.done += result as usize;
+                if write.done >= write.data.len() {
+                    return Some(written(write.key, Ok(())));
+                }
+                // A rest that is not whole blocks cannot be written directly: the device gave up in between.
+                if !write.done.is_multiple_of(BLOCK) {
+                    return Some(written(write.key, Err(libc::EIO)));
+                }
+            }
+            0 => return Some(written(write.key, Err(libc::ENOSPC))),
+            _ if is_interrupted(result) => {}
+            _ => return Some(written(write.key, Err(-result))),
+        }
+        start_write(io, write);
+        None
+    }
+
+    /// A read completed, perhaps in part.
+    pub fn on_read(&mut self, io: &mut Io, mut reading: Box<Reading>, result: i32) -> Option<Event> {
+        match result {
+            1.. => {
+                reading.done += result as usize;
+                // A partial block is the file's end.
+                if reading.done >= reading.len || !reading.done.is_multiple_of(BLOCK) {
+                    return Some(self.finish_read(*reading));
+                }
+            }
+            0 => return Some(self.finish_read(*reading)),
+            _ if is_interrupted(result) => {}
+            _ => {
+                self.pool.give_back(reading.buf);
+                return Some(read(reading.key, Err(-result)));
+            }
+        }
+        start_read(io, reading);
+        None
+    }
+
+    /// A flush completed.
+    pub fn on_sync(&mut self, io: &mut Io, key: IoKey, file: Arc<OwnedFd>, result: i32) -> Option<Event> {
+        if is_interrupted(result) {
+            start_sync(io, key, file);
+            return None;
+        }
+        Some(synced(key, if result < 0 { Err(-result) } else { Ok(()) }))
+    }
+
+    fn finish_read(&mut self, reading: Reading) -> Event {
+        let data = self.pool.freeze(reading.buf, reading.done.min(reading.len));
+        read(reading.key, Ok(data))
+    }
+}
+
+fn is_interrupted(result: i32) -> bool {
+    matches!(-result, libc::EAGAIN | libc::EINTR)
+}
+
+fn start_write(io: &mut Io, write: Box<Writing>) {
+    // SAFETY: `data` is on the heap and immutable; it and the descriptor belong to the operation.
+    unsafe {
+        io.start(Op::Write(write), |op| {
+            let Op::Write(write) = op else {
+                unreachable!("just made")
+            };
+            let rest = &write.data[write.done..];
+            let len = rest.len().min(STEP_MAX) as u32;
+            let flags = if write.durable { libc::RWF_DSYNC } else { 0 };
+            opcode::Write::new(types::Fd(write.file.as_raw_fd()), rest.as_ptr(), len)
+                .offset(write.at + write.done as u64)
+                .rw_flags(flags)
+                .build()
+        });
+    }
+}
+
+fn start_read(io: &mut Io, reading: Box<Reading>) {
+    // SAFETY: the buffer is on the heap; it and the descriptor belong to the operation.
+    unsafe {
+        io.start(Op::Read(reading), |op| {
+            let Op::Read(reading) = op else {
+                unreachable!("just made")
+            };
+            let rest = &mut reading.buf.as_mut()[reading.done..reading.len];
+            let len = rest.len().min(STEP_MAX) as u32;
+            opcode::Read::new(types::Fd(reading.file.as_raw_fd()), rest.as_mut_ptr(), len)
+                .offset(reading.at + reading.done as u64)
+                .build()
+        });
+    }
+}
+
+fn start_sync(io: &mut Io, key: IoKey, file: Arc<OwnedFd>) {
+    let raw = types::Fd(file.as_raw_fd());
+    // SAFETY: names no memory; the descriptor belongs to the operation.
+    unsafe {
+        io.start(Op::Sync { key, file }, |_| {
+            opcode::Fsync::new(raw).flags(types::FsyncFlags::DATASYNC).build()
+        });
+    }
+}
+
+fn written(key: IoKey, result: Result<(), i32>) -> Event {
+    Event::Written { key, result }
+}
+
+fn read(key: IoKey, result: Result<Bytes, i32>) -> Event {
+    Event::Read { key, result }
+}
+
+fn synced(key: IoKey, result: Result<(), i32>) -> Event {
+    Event::Synced { key, result }
+}
