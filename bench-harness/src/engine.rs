@@ -62,6 +62,8 @@ pub struct Engine<'a> {
     next_due: usize,
     in_flight: usize,
     alive: usize,
+    /// Operations the kernel holds; their buffers must outlive them.
+    pending: usize,
 }
 
 impl<'a> Engine<'a> {
@@ -83,6 +85,7 @@ impl<'a> Engine<'a> {
             start_ns: 0,
             next_due: 0,
             in_flight: 0,
+            pending: 0,
         })
     }
 
@@ -108,6 +111,7 @@ impl<'a> Engine<'a> {
         self.turn()?;
         self.tally.finish(thread_cpu_ns());
         self.settle_unanswered();
+        self.quiesce()?;
         Ok(self.tally)
     }
 
@@ -180,6 +184,10 @@ impl<'a> Engine<'a> {
 
     fn complete(&mut self, entry: &cqueue::Entry) -> io::Result<()> {
         let tag = Tag::unpack(entry.user_data());
+        self.pending -= 1;
+        if !self.conns[tag.index as usize].open {
+            return Ok(());
+        }
         match tag.kind {
             SEND => self.on_sent(tag.index as usize, entry.result()),
             _ => self.on_received(tag.index as usize, entry.result()),
@@ -238,7 +246,8 @@ impl<'a> Engine<'a> {
             .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
             .build()
             .user_data(tag.pack());
-        // SAFETY: `out` is left alone while `is_sending`, and connections live as long as the ring.
+        self.pending += 1;
+        // SAFETY: `out` is left alone while `is_sending`, and `quiesce` outlasts the kernel's use.
         unsafe { ring::push(&mut self.ring, &entry) }
     }
 
@@ -273,7 +282,8 @@ impl<'a> Engine<'a> {
             .ioprio(ring::POLL_FIRST)
             .build()
             .user_data(tag.pack());
-        // SAFETY: the receive buffer never moves, and nothing else reads it until the completion.
+        self.pending += 1;
+        // SAFETY: the receive buffer never moves, and `quiesce` outlasts the kernel's use.
         unsafe { ring::push(&mut self.ring, &entry) }
     }
 
@@ -334,6 +344,16 @@ impl<'a> Engine<'a> {
         conn.flights.clear();
     }
 
+    /// Ends all connections and waits until the kernel has let go of their buffers.
+    fn quiesce(&mut self) -> io::Result<()> {
+        self.conns.iter_mut().for_each(Conn::shut);
+        while self.pending > 0 {
+            ring::wait(&self.ring)?;
+            self.pending -= self.ring.completion().count();
+        }
+        Ok(())
+    }
+
     fn settle_unanswered(&mut self) {
         let now = mono_ns();
         for conn in &mut self.conns {
@@ -351,3 +371,7 @@ impl<'a> Engine<'a> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

@@ -516,7 +516,7 @@ fn frame_length(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Encodes the acknowledgement of a Produce v9 request; `Ok(None)` for acks=0.
-fn reply_to(request: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
+pub(crate) fn reply_to(request: &[u8]) -> Result<Option<Vec<u8>>, Malformed> {
     let mut r = Reader(request);
     if (r.i16()?, r.i16()?) != (PRODUCE, PRODUCE_VERSION) {
         return Err(Malformed("another request or version than asked for"));

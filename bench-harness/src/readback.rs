@@ -99,6 +99,8 @@ pub struct ConsumeReport {
     pub faults: u64,
     /// CPU of the reader, % of a core.
     pub client_cpu_percent: f64,
+    /// CPU that neither broker nor reader used, % of a core; without `--pid` the broker is in it.
+    pub other_cpu_percent: f64,
     /// What the broker used; only with `--pid`.
     pub broker: Option<Usage>,
     /// Broker CPU per 10^9 bytes of record batches, s; 0 without `--pid`.
@@ -145,6 +147,7 @@ pub fn consume_all(args: &ConsumeArgs) -> io::Result<i32> {
         mb_per_second: gb * 1e3 / seconds,
         faults: reader.faults + totals.offset_breaks,
         client_cpu_percent: used_ns as f64 / 1e7 / seconds,
+        other_cpu_percent: usage.other_percent(used_ns as f64 / 1e7 / seconds),
         broker_cpu_s_per_gb: if args.pid.is_some() {
             usage.cpu_seconds / gb
         } else {

@@ -158,6 +158,8 @@ pub struct ProduceReport {
     pub client_cpu_percent: f64,
     /// Share of time the load thread had work, %.
     pub client_busy_percent: f64,
+    /// CPU that neither broker nor client used, % of a core; without `--pid` the broker is in it.
+    pub other_cpu_percent: f64,
     /// What the broker used; only with `--pid`.
     pub broker: Option<BrokerCost>,
     /// Read-back of every record; only with `--verify`.
@@ -195,6 +197,7 @@ impl ProduceReport {
             } else {
                 tally.cpu_percent()
             },
+            other_cpu_percent: usage.other_percent(tally.cpu_percent()),
             broker: has_pid.then(|| cost(usage, tally.acked_in_window, bytes)),
             verdict: None,
             series: series(tally),
@@ -257,8 +260,7 @@ impl ProduceReport {
                 "WARN",
             ));
         }
-        let others = usage.machine_cpu_seconds - usage.cpu_seconds - self.client_cpu_percent / 100.0 * usage.seconds;
-        let share = 100.0 * others.max(0.0) / usage.seconds.max(0.001);
+        let share = self.other_cpu_percent;
         let limit = "<= 15 % of a core (interrupts included)";
         if self.broker.is_some() {
             checks.push(check(

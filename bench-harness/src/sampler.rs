@@ -116,6 +116,15 @@ impl Usage {
     }
 }
 
+impl Usage {
+    /// CPU that neither the watched process nor this client (`client_percent` of a core) used, % of a core. Interrupts
+    /// and kernel threads that work for either are in it.
+    pub fn other_percent(&self, client_percent: f64) -> f64 {
+        let others = self.machine_cpu_seconds - self.cpu_seconds - client_percent / 100.0 * self.seconds;
+        100.0 * others.max(0.0) / self.seconds.max(0.001)
+    }
+}
+
 fn read_memory(pid: i32, sample: &mut Sample) {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let field = |name: &str| {

@@ -32,6 +32,9 @@ struct Args {
     /// Seconds of rest before idle cost is read, and again while it is read
     #[arg(long, default_value_t = 8.0)]
     rest: f64,
+    /// Run a cell again, so many times, when other processes used more than 30 % of a core meanwhile; the quietest counts
+    #[arg(long, default_value_t = 2)]
+    noise_retries: u32,
     /// The ringlog program
     #[arg(long, default_value = "target/release/ringlog")]
     ringlog: PathBuf,
@@ -82,6 +85,7 @@ fn run(args: &Args) -> io::Result<()> {
         seconds: args.seconds,
         jvm_warmup: args.jvm_warmup,
         rest: args.rest,
+        noise_retries: args.noise_retries,
     };
     let (mut results, mut disk) = (Results::new(), Vec::new());
     for round in 1..=args.repeats {

@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// CPU of others, % of a core, above which a cell is run again: half of what the kernel itself may use for the broker.
+const NOISE_PERCENT_MAX: f64 = 30.0;
 
 /// How long things take.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +19,8 @@ pub struct Times {
     pub seconds: f64,
     /// Seconds of load before a JVM is measured.
     pub jvm_warmup: f64,
+    /// How often a cell is run again because others used the machine meanwhile.
+    pub noise_retries: u32,
     /// Seconds a broker rests before and while its idle cost is read.
     pub rest: f64,
 }
@@ -184,10 +189,7 @@ impl Round<'_> {
             .collect();
         args.extend(configs.iter().map(String::as_str));
         args.extend(extra);
-        let result = self.rig.load(&args)?;
-        self.keep(cell, result);
-        self.settle();
-        Ok(())
+        self.measure(cell, &args, if warmup == "0" { 0 } else { self.times.noise_retries })
     }
 
     fn consume_topic(&mut self, cell: &str, topic: &str, passes: u32) -> io::Result<()> {
@@ -201,8 +203,28 @@ impl Round<'_> {
             "consume", "-b", &at, "-t", topic, "--pid", &pid, "--cpu", &cpu, "--format", "json",
         ];
         args.extend(["--warmup-passes", "1", "--passes", &passes, "--check", "offsets"]);
-        let result = self.rig.load(&args)?;
-        self.keep(cell, result);
+        self.measure(cell, &args, self.times.noise_retries)
+    }
+
+    /// Runs one cell once the machine is quiet, and again when others were at work meanwhile; keeps the quietest run.
+    /// Which run is kept depends on the others' CPU only, never on the figures, and the rule is the same for all sides.
+    fn measure(&mut self, cell: &str, args: &[&str], retries: u32) -> io::Result<()> {
+        let mut best: Option<(f64, Value)> = None;
+        for _ in 0..=retries {
+            self.settle();
+            await_quiet(Duration::from_secs(30), self.broker.pid());
+            let result = self.rig.load(args)?;
+            let noise = result["other_cpu_percent"].as_f64().unwrap_or(0.0);
+            if best.as_ref().is_none_or(|(least, _)| noise < *least) {
+                best = Some((noise, result));
+            }
+            if noise <= NOISE_PERCENT_MAX {
+                break;
+            }
+        }
+        if let Some((_, result)) = best {
+            self.keep(cell, result);
+        }
         Ok(())
     }
 
@@ -216,6 +238,24 @@ impl Round<'_> {
         // SAFETY: no arguments, no failure.
         unsafe { libc::sync() };
         std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// Waits until processes other than the broker use little CPU, at most `limit`.
+fn await_quiet(limit: Duration, broker: i32) {
+    let (target, start) = (
+        Target {
+            pid: Some(broker),
+            disk: None,
+        },
+        Instant::now(),
+    );
+    while start.elapsed() < limit {
+        let before = target.sample();
+        std::thread::sleep(Duration::from_millis(500));
+        if Usage::between(&before, &target.sample()).other_percent(0.0) <= NOISE_PERCENT_MAX {
+            return;
+        }
     }
 }
 

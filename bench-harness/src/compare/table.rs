@@ -57,6 +57,8 @@ const CLOSED: &str = "64 connections, one request in flight each: the faster sid
 const OPEN: &str = "From the intended send. Kafka's default acknowledges before anything is on the disk.";
 const CPU: &str = "All threads of the process. Kernel work in interrupts and kernel threads (block layer, page-cache write-back, loopback) is in nobody's figure; Kafka's write-back would add to its own.";
 
+const NOISE: &str =
+    "Interrupts, kernel threads and everything else that ran: how quiet the machine was. Disturbs tails first.";
 const FRESH: &str =
     "No warm-up: load starts when Metadata shows the leaders. The aim, 1,000 within 1.5x of 10, is checked below.";
 const KILLED: &str = "Of the 20,000/s run. A kill is no power cut: page-cache acknowledgements survive it.";
@@ -97,6 +99,15 @@ const ROWS: &[Row] = &[
         0,
         Aim::None,
         "Of the whole disk.",
+    ),
+    row(
+        "closed",
+        "same: CPU of others meanwhile, % of a core",
+        "/other_cpu_percent",
+        1.0,
+        0,
+        Aim::None,
+        NOISE,
     ),
     row(
         "open-5k",
@@ -142,6 +153,15 @@ const ROWS: &[Row] = &[
         1,
         Aim::AtMost(Side::Kafka, 0.3),
         CPU,
+    ),
+    row(
+        "open-5k",
+        "5,000/s: CPU of others meanwhile, % of a core",
+        "/other_cpu_percent",
+        1.0,
+        0,
+        Aim::None,
+        NOISE,
     ),
     row(
         "open-20k",
