@@ -116,6 +116,9 @@ mod tests {
     fn every_command_has_examples_and_exit_codes() {
         fn walk(command: &mut clap::Command, path: &str) {
             let path = format!("{path} {}", command.get_name());
+            if command.get_name() == "help" {
+                return;
+            }
             let names: Vec<String> = command
                 .get_subcommands()
                 .map(|sub| sub.get_name().to_string())
@@ -132,6 +135,8 @@ mod tests {
                 }
             }
         }
-        walk(&mut Cli::command(), "");
+        let mut command = Cli::command();
+        command.build();
+        walk(&mut command, "");
     }
 }

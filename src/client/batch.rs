@@ -1,11 +1,10 @@
 //! Records to batches and back, over `wire`. Copies nothing of an uncompressed batch, and decompresses one at a time.
 
 use crate::client::record::{Consumed, Header, Record};
-use crate::wire::batch::{BatchInfo, BatchView, HEADER_LEN, LENGTH_PREFIX, TimestampType, patch_crc};
-use crate::wire::compress::{Compression, compress, decompress};
-use crate::wire::record::Records;
-use crate::wire::write::{put_varint, put_varlong, varlong_len};
-use bytes::{BufMut, Bytes, BytesMut};
+use crate::wire::batch::{BatchBuilder, BatchInfo, BatchView, TimestampType};
+use crate::wire::compress::{Compression, decompress};
+use crate::wire::record::{self as wire, Records};
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// Largest decompressed batch accepted, in bytes.
@@ -25,87 +24,28 @@ pub struct Sequence {
 /// Encodes at least one record as a batch. Records without a timestamp get `now_ms`.
 ///
 /// # Errors
-/// A sentence if the codec fails or the batch would pass 2 GiB.
+/// A sentence if the codec fails.
 pub fn encode(
     records: &[Record],
     codec: Compression,
     sequence: Option<Sequence>,
     now_ms: i64,
 ) -> Result<Bytes, String> {
-    let timestamps = || records.iter().map(|record| record.timestamp_ms.unwrap_or(now_ms));
-    let base_timestamp = timestamps().next().unwrap_or(now_ms);
-    let max_timestamp = timestamps().max().unwrap_or(now_ms);
-    let mut body = BytesMut::with_capacity(records.iter().map(Record::size).sum());
-    for (index, record) in records.iter().enumerate() {
-        let delta = record.timestamp_ms.unwrap_or(now_ms).wrapping_sub(base_timestamp);
-        put_record(&mut body, record, delta, index as i32);
+    let mut builder = BatchBuilder::new().codec(codec);
+    if let Some(sequence) = sequence {
+        builder = builder.producer(sequence.producer_id, sequence.producer_epoch, sequence.first);
     }
-    let packed = match codec {
-        Compression::None => body.freeze(),
-        codec => Bytes::from(compress(codec, &body).map_err(|error| error.to_string())?),
-    };
-    let length =
-        i32::try_from(HEADER_LEN - LENGTH_PREFIX + packed.len()).map_err(|_| "the batch is larger than 2 GiB")?;
-    let mut batch = BytesMut::with_capacity(HEADER_LEN + packed.len());
-    batch.put_i64(0);
-    batch.put_i32(length);
-    batch.put_i32(-1);
-    batch.put_i8(2);
-    batch.put_u32(0);
-    batch.put_i16(codec as i16);
-    batch.put_i32(records.len() as i32 - 1);
-    batch.put_i64(base_timestamp);
-    batch.put_i64(max_timestamp);
-    let none = Sequence {
-        producer_id: -1,
-        producer_epoch: -1,
-        first: -1,
-    };
-    let sequence = sequence.unwrap_or(none);
-    batch.put_i64(sequence.producer_id);
-    batch.put_i16(sequence.producer_epoch);
-    batch.put_i32(sequence.first);
-    batch.put_i32(records.len() as i32);
-    batch.extend_from_slice(&packed);
-    patch_crc(&mut batch);
-    Ok(batch.freeze())
-}
-
-fn put_record(out: &mut BytesMut, record: &Record, timestamp_delta: i64, offset_delta: i32) {
-    let sized = |bytes: Option<&Bytes>| bytes.map_or(1, |bytes| varlong_len(bytes.len() as i64) + bytes.len());
-    let headers: usize = record
-        .headers
-        .iter()
-        .map(|header| sized(Some(&header.key)) + sized(header.value.as_ref()))
-        .sum();
-    let length = 1
-        + varlong_len(timestamp_delta)
-        + varlong_len(i64::from(offset_delta))
-        + sized(record.key.as_ref())
-        + sized(record.value.as_ref())
-        + varlong_len(record.headers.len() as i64)
-        + headers;
-    put_varint(out, length as i32);
-    out.put_i8(0);
-    put_varlong(out, timestamp_delta);
-    put_varint(out, offset_delta);
-    put_bytes(out, record.key.as_ref());
-    put_bytes(out, record.value.as_ref());
-    put_varint(out, record.headers.len() as i32);
-    for header in &record.headers {
-        put_bytes(out, Some(&header.key));
-        put_bytes(out, header.value.as_ref());
+    let mut headers = Vec::new();
+    for record in records {
+        headers.clear();
+        headers.extend(record.headers.iter().map(|header| wire::Header {
+            key: &header.key,
+            value: header.value.as_deref(),
+        }));
+        let timestamp_ms = record.timestamp_ms.unwrap_or(now_ms);
+        builder.append(timestamp_ms, record.key.as_deref(), record.value.as_deref(), &headers);
     }
-}
-
-fn put_bytes(out: &mut BytesMut, bytes: Option<&Bytes>) {
-    match bytes {
-        None => put_varint(out, -1),
-        Some(bytes) => {
-            put_varint(out, bytes.len() as i32);
-            out.extend_from_slice(bytes);
-        }
-    }
+    builder.build().map(Bytes::from).map_err(|error| error.to_string())
 }
 
 /// Decodes one whole batch, checksum included.
@@ -129,7 +69,7 @@ pub fn decode(topic: &Arc<str>, partition: i32, batch: &Bytes) -> Result<Vec<Con
     for record in Records::new(&body, info.record_count) {
         let record = record.map_err(|error| error.to_string())?;
         let share = |bytes: &[u8]| body.slice_ref(bytes);
-        let header = |header: crate::wire::record::Header<'_>| Header {
+        let header = |header: wire::Header<'_>| Header {
             key: share(header.key),
             value: header.value.map(share),
         };
@@ -166,7 +106,8 @@ pub fn is_abort_marker(batch: &BatchView<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::batch::patch_base_offset_and_epoch;
+    use crate::wire::batch::{HEADER_LEN, patch_base_offset_and_epoch};
+    use bytes::BytesMut;
     use proptest::prelude::*;
 
     fn bytes() -> impl Strategy<Value = Option<Bytes>> {
