@@ -1,11 +1,13 @@
 //! ringlog: a Kafka-compatible broker. See ARCHITECTURE.md for the map.
 
+pub mod api;
 pub mod base;
 #[cfg(feature = "runtime")]
 pub mod cli;
 #[cfg(feature = "runtime")]
 pub mod client;
 pub mod controller;
+pub mod dispatch;
 pub mod jobs;
 pub mod log;
 pub mod metrics;
@@ -14,6 +16,7 @@ pub mod partition;
 pub mod reactor;
 #[cfg(feature = "runtime")]
 pub mod server;
+pub mod session;
 pub mod shard;
 pub mod sim;
 pub mod wire;

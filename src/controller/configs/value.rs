@@ -32,6 +32,11 @@ impl Kind {
         }
     }
 
+    /// True when the empty text is a value of its own, not "unset".
+    pub fn is_text(self) -> bool {
+        matches!(self, Kind::Text | Kind::Word(_) | Kind::List(_))
+    }
+
     /// True when APPEND and SUBTRACT make sense (KIP-339).
     pub fn is_list(self) -> bool {
         matches!(self, Kind::List(_))

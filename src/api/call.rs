@@ -1,0 +1,128 @@
+//! What an API's halves work with.
+
+use crate::base::effect::Effects;
+use crate::base::ids::{Now, PartitionId, ShardId};
+use crate::base::slab::SlabKey;
+use crate::controller::image::{Image, Topic};
+use crate::controller::request::ControllerRequest;
+use crate::dispatch::admit::Meta;
+use crate::dispatch::reply::Encoder;
+use crate::metrics::ShardMetrics;
+use crate::partition::request::{OwnerRequest, ReplyTo};
+use crate::session::Reply;
+use crate::wire::error::{DecodeError, ErrorCode};
+use crate::wire::message::Api;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// The shard around the edge, lent for one call.
+pub struct EdgeCx<'a> {
+    /// The time.
+    pub now: Now,
+    /// This shard.
+    pub shard: ShardId,
+    /// Published metadata: what clients may be shown.
+    pub image: &'a Arc<Image>,
+    /// Newest metadata this shard has prepared, at least as new as `image`: what requests are routed by.
+    pub newest: &'a Arc<Image>,
+    /// Orders to the runtime.
+    pub effects: &'a mut Effects,
+    /// Questions to owners, in order; to be delivered in this order per owner.
+    pub requests: &'a mut VecDeque<(ShardId, ReplyTo, OwnerRequest)>,
+    /// Questions to the controller.
+    pub control: &'a mut VecDeque<(ReplyTo, ControllerRequest)>,
+    /// Counters of the shard.
+    pub metrics: &'a mut ShardMetrics,
+}
+
+/// One operation being started or continued.
+pub(crate) struct Call<'a, 'c> {
+    pub cx: &'a mut EdgeCx<'c>,
+    pub meta: Meta,
+    pub op: SlabKey,
+    pub encoder: &'a mut Encoder,
+}
+
+/// What comes of starting or continuing an operation.
+pub(crate) enum Step<S> {
+    /// It is answered.
+    Reply(Reply),
+    /// It is done without an answer (acks=0).
+    Done,
+    /// It waits, with this state.
+    Wait(S),
+    /// It waits and will have no answer (acks=0): later answers need not wait for it.
+    WaitSilent(S),
+    /// The connection must be closed, for this reason.
+    Close(String),
+}
+
+impl<S> Step<S> {
+    /// Wraps the state.
+    pub fn map<T>(self, wrap: impl FnOnce(S) -> T) -> Step<T> {
+        match self {
+            Step::Wait(state) => Step::Wait(wrap(state)),
+            Step::WaitSilent(state) => Step::WaitSilent(wrap(state)),
+            Step::Reply(reply) => Step::Reply(reply),
+            Step::Done => Step::Done,
+            Step::Close(reason) => Step::Close(reason),
+        }
+    }
+}
+
+impl Call<'_, '_> {
+    /// Asks an owner; the answer comes back with `part`.
+    pub fn ask(&mut self, owner: ShardId, part: u32, request: OwnerRequest) {
+        let reply = ReplyTo {
+            shard: self.cx.shard,
+            op: self.op,
+            part,
+        };
+        self.cx.requests.push_back((owner, reply, request));
+    }
+    /// Asks the controller.
+    pub fn control(&mut self, request: ControllerRequest) {
+        let reply = ReplyTo {
+            shard: self.cx.shard,
+            op: self.op,
+            part: 0,
+        };
+        self.cx.control.push_back((reply, request));
+    }
+    /// Ends the operation with an answer.
+    pub fn answer<A: Api, S>(&mut self, response: &A::Response) -> Step<S> {
+        Step::Reply(self.encoder.answer::<A>(self.meta, response))
+    }
+}
+
+/// Decodes a control request, or closes the connection.
+macro_rules! decode {
+    ($api:ty, $call:expr, $body:expr) => {
+        match <$api as crate::wire::message::Api>::decode($call.meta.version, $body) {
+            Ok(request) => request,
+            Err(error) => return $crate::api::call::malformed($call.meta, &error),
+        }
+    };
+}
+pub(crate) use decode;
+
+/// Closes the connection over bytes that are no request.
+pub(crate) fn malformed<S>(meta: Meta, error: &DecodeError) -> Step<S> {
+    Step::Close(format!("{:?} v{}: {error}", meta.api, meta.version))
+}
+
+/// The partition of a topic and its owner.
+///
+/// # Errors
+/// UNKNOWN_TOPIC_OR_PARTITION when the topic has no such partition.
+pub(crate) fn place(topic: &Topic, index: i32) -> Result<(PartitionId, ShardId), ErrorCode> {
+    let meta = usize::try_from(index).ok().and_then(|at| topic.partitions.get(at));
+    let meta = meta.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    Ok((
+        PartitionId {
+            topic: topic.id,
+            partition: index as u32,
+        },
+        meta.shard,
+    ))
+}

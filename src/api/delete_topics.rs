@@ -1,0 +1,32 @@
+//! DeleteTopics (key 20), by name or (v6) by id.
+
+use super::call::{Call, Step, decode};
+use super::control::ControlOp;
+use crate::controller::request::{ControllerRequest, Outcome, TopicRef};
+use crate::wire::control::delete_topics::{DeletableTopicResult, DeleteTopics, DeleteTopicsResponse};
+
+pub(super) fn start(call: &mut Call, body: &[u8]) -> Step<ControlOp> {
+    let request = decode!(DeleteTopics, call, body);
+    let wanted = request.wanted().map(|(name, id)| TopicRef {
+        name: name.map(str::to_string),
+        id,
+    });
+    call.control(ControllerRequest::DeleteTopics {
+        topics: wanted.collect(),
+    });
+    Step::Wait(ControlOp::Delete)
+}
+
+pub(super) fn finish<S>(call: &mut Call, results: Vec<(Outcome, TopicRef)>) -> Step<S> {
+    let result = |(outcome, topic): (Outcome, TopicRef)| DeletableTopicResult {
+        name: topic.name,
+        topic_id: topic.id,
+        error: outcome.error,
+        error_message: outcome.message,
+    };
+    let response = DeleteTopicsResponse {
+        responses: results.into_iter().map(result).collect(),
+        ..Default::default()
+    };
+    call.answer::<DeleteTopics, S>(&response)
+}

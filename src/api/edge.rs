@@ -1,0 +1,348 @@
+//! The edge of a shard: connections in, replies out, and everything in between handed to the APIs.
+//!
+//! One call per event, one [`Edge::settle`] per round. Nothing here waits: an operation either is answered at once or leaves
+//! its state in the table until owners or the controller answer.
+
+use super::call::{Call, EdgeCx, Step};
+use super::state::{Shared, State};
+use super::{finish, start};
+use crate::base::effect::Effect;
+use crate::base::ids::ConnId;
+use crate::base::slab::SlabKey;
+use crate::controller::image::Image;
+use crate::controller::request::ControllerReply;
+use crate::dispatch::admit::{Admit, admit};
+use crate::dispatch::ops::{Op, Ops};
+use crate::dispatch::reply::Encoder;
+use crate::partition::request::{OwnerReply, ReplyTo};
+use crate::session::Reply;
+use crate::session::limits::SessionLimits;
+use crate::session::table::SessionTable;
+use crate::wire::api::ApiKey;
+use bytes::{Bytes, BytesMut};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What the edge is given at start. Counts are for one shard.
+#[derive(Clone, Debug)]
+pub struct EdgeConfig {
+    /// Bounds of sessions.
+    pub limits: SessionLimits,
+    /// `fetch.max.bytes`: largest answer to a fetch; one batch may exceed it (KIP-74).
+    pub fetch_bytes_max: u32,
+    /// `max.incremental.fetch.session.cache.slots` (KIP-227).
+    pub fetch_sessions_max: usize,
+    /// Producer ids taken from the controller at a time.
+    pub producer_id_block: u32,
+    /// Seed of fetch session ids; different at each start.
+    pub seed: u64,
+}
+
+impl Default for EdgeConfig {
+    fn default() -> Self {
+        EdgeConfig {
+            limits: SessionLimits::default(),
+            fetch_bytes_max: 57_671_680,
+            fetch_sessions_max: 1000,
+            producer_id_block: 1000,
+            seed: 0,
+        }
+    }
+}
+
+/// The connection side of a shard.
+pub struct Edge {
+    sessions: SessionTable,
+    ops: Ops<State>,
+    encoder: Encoder,
+    shared: Shared,
+    draining: bool,
+}
+
+impl Edge {
+    /// An edge without connections.
+    pub fn new(config: EdgeConfig) -> Edge {
+        Edge {
+            sessions: SessionTable::new(config.limits),
+            ops: Ops::default(),
+            encoder: Encoder::default(),
+            shared: Shared::new(&config),
+            draining: false,
+        }
+    }
+
+    /// Open connections.
+    pub fn connections(&self) -> usize {
+        self.sessions.len()
+    }
+    /// Bytes of requests and answers held.
+    pub fn memory_used(&self) -> usize {
+        self.sessions.memory_used()
+    }
+    /// True after [`on_drain`](Self::on_drain) once every answer is sent and every connection closed.
+    pub fn drained(&self) -> bool {
+        self.draining && self.sessions.is_empty() && self.ops.is_empty()
+    }
+    /// Monotonic time, nanoseconds, at which [`on_tick`](Self::on_tick) is wanted.
+    pub fn next_deadline(&self) -> Option<u64> {
+        [self.sessions.next_deadline(), self.shared.timers.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// While true, producers are not read: the log has no room for more.
+    pub fn set_congested(&mut self, congested: bool) {
+        self.sessions.set_congested(congested);
+    }
+
+    /// A client connected.
+    pub fn on_accepted(&mut self, cx: &mut EdgeCx, conn: ConnId, peer: IpAddr) {
+        cx.metrics.accepted += 1;
+        if let Err(reason) = self.sessions.accept(conn, peer, cx.now.mono_ns) {
+            cx.metrics.refused += 1;
+            tracing::warn!(%peer, reason, "connection refused");
+            cx.effects.push(Effect::Close { conn });
+        }
+    }
+
+    /// Bytes came in a receive buffer that is lent.
+    pub fn on_received(&mut self, cx: &mut EdgeCx, conn: ConnId, data: Bytes) {
+        self.sessions.on_received(conn, cx.now.mono_ns);
+        self.pump(cx, conn, data);
+    }
+
+    /// Bytes came into a frame's own buffer.
+    pub fn on_received_into(&mut self, cx: &mut EdgeCx, conn: ConnId, buf: BytesMut) {
+        self.sessions.on_received(conn, cx.now.mono_ns);
+        self.sessions.give_back(conn, buf);
+        self.pump(cx, conn, Bytes::new());
+    }
+
+    /// The client closed, or the connection broke with an errno.
+    pub fn on_closed(&mut self, cx: &mut EdgeCx, conn: ConnId, errno: Option<i32>) {
+        tracing::debug!(?conn, ?errno, "connection ended");
+        self.drop_session(cx, conn);
+    }
+
+    /// A send ended.
+    pub fn on_sent(&mut self, cx: &mut EdgeCx, conn: ConnId, result: Result<(), i32>) {
+        if self.sessions.on_sent(conn, result.is_ok(), cx.now.mono_ns) {
+            self.resume(cx, conn);
+        } else {
+            self.on_closed(cx, conn, result.err());
+        }
+    }
+
+    /// An owner answered.
+    pub fn on_owner_reply(&mut self, cx: &mut EdgeCx, to: ReplyTo, answer: OwnerReply) {
+        self.proceed(cx, to.op, |call, shared, state| {
+            finish::owner(call, shared, state, to.part, answer)
+        });
+    }
+
+    /// The controller answered; what it speaks of is published.
+    pub fn on_control_reply(&mut self, cx: &mut EdgeCx, to: ReplyTo, answer: ControllerReply) {
+        if let ControllerReply::ProducerIds { first, count } = answer {
+            for op in self.shared.producer_ids.refill(first, count) {
+                self.proceed(cx, op, finish::producer_id);
+            }
+            return;
+        }
+        self.proceed(cx, to.op, |call, _, state| finish::control(call, state, answer));
+    }
+
+    /// New metadata is published: `cx.image` shows it from now on. Operations look it up when they need it, so nothing is to
+    /// be done yet; the shard calls this so that it stays one of the edge's events.
+    pub fn on_publish(&mut self, _cx: &mut EdgeCx, _image: &Arc<Image>) {}
+
+    /// The deadline of [`next_deadline`](Self::next_deadline) has passed.
+    pub fn on_tick(&mut self, cx: &mut EdgeCx) {
+        while let Some(op) = self.shared.timers.pop_due(cx.now.mono_ns) {
+            self.proceed(cx, op, finish::deadline);
+        }
+        for (conn, reason) in self.sessions.sweep(cx.now.mono_ns) {
+            self.close(cx, conn, reason);
+        }
+    }
+
+    /// Takes no new requests, answers what waits, closes every connection when its answers are sent.
+    pub fn on_drain(&mut self, cx: &mut EdgeCx) {
+        self.draining = true;
+        self.sessions.drain();
+        for op in self.ops.keys() {
+            self.proceed(cx, op, finish::deadline);
+        }
+    }
+
+    /// Ends a round: one send and one receive at most per connection.
+    pub fn settle(&mut self, cx: &mut EdgeCx) {
+        for conn in self.sessions.settle(cx.effects) {
+            self.drop_session(cx, conn);
+        }
+    }
+
+    /// Starts all requests that are whole and allowed now.
+    fn pump(&mut self, cx: &mut EdgeCx, conn: ConnId, mut lent: Bytes) {
+        loop {
+            match self.sessions.next_frame(conn, &mut lent, cx.now.mono_ns) {
+                Ok(Some(frame)) => self.start(cx, conn, frame),
+                Ok(None) => break,
+                Err(error) => return self.close(cx, conn, &error.to_string()),
+            }
+        }
+        self.sessions.touch(conn);
+    }
+
+    /// Starts what was held back, now that an operation ended or a send completed.
+    fn resume(&mut self, cx: &mut EdgeCx, conn: ConnId) {
+        if self
+            .sessions
+            .get_mut(conn)
+            .is_some_and(|session| session.inbox.is_partial() && !session.receiving)
+        {
+            self.pump(cx, conn, Bytes::new());
+        }
+    }
+
+    fn start(&mut self, cx: &mut EdgeCx, conn: ConnId, frame: Bytes) {
+        let (meta, header) = match admit(&frame) {
+            Admit::Request(meta, header) => (meta, header),
+            Admit::Answer(bytes) => {
+                if let Some(session) = self.sessions.get_mut(conn) {
+                    session.slots.push_ready(Reply::One(bytes));
+                }
+                return;
+            }
+            Admit::Refuse(reason) => return self.close(cx, conn, &reason),
+        };
+        let Some(session) = self.sessions.get_mut(conn) else {
+            return;
+        };
+        session.learn_client_id(header.client_id);
+        session.produces |= meta.api == ApiKey::Produce;
+        let (started_ns, frame_bytes) = (cx.now.mono_ns, frame.len());
+        let op = self.ops.insert(Op {
+            conn,
+            slot: None,
+            meta,
+            frame_bytes,
+            started_ns,
+            state: None,
+        });
+        session.in_flight += 1;
+        session.request_bytes += frame_bytes;
+        let slot = session.slots.open(op);
+        if let Some(op) = self.ops.get_mut(op) {
+            op.slot = Some(slot);
+        }
+        let mut call = Call {
+            cx,
+            meta,
+            op,
+            encoder: &mut self.encoder,
+        };
+        let step = start::request(&mut call, &mut self.shared, &frame, &header);
+        self.apply(cx, op, step);
+    }
+
+    /// Continues an operation, unless it has ended.
+    fn proceed(
+        &mut self,
+        cx: &mut EdgeCx,
+        key: SlabKey,
+        next: impl FnOnce(&mut Call, &mut Shared, State) -> Step<State>,
+    ) {
+        let Some(op) = self.ops.get_mut(key) else { return };
+        let Some(state) = op.state.take() else { return };
+        let (meta, conn) = (op.meta, op.conn);
+        let mut call = Call {
+            cx,
+            meta,
+            op: key,
+            encoder: &mut self.encoder,
+        };
+        let step = next(&mut call, &mut self.shared, state);
+        self.apply(cx, key, step);
+        self.resume(cx, conn);
+    }
+
+    fn apply(&mut self, cx: &mut EdgeCx, key: SlabKey, step: Step<State>) {
+        match step {
+            Step::Wait(state) => {
+                if let Some(op) = self.ops.get_mut(key) {
+                    op.state = Some(state);
+                }
+            }
+            Step::WaitSilent(state) => {
+                let Some(op) = self.ops.get_mut(key) else { return };
+                op.state = Some(state);
+                if let Some(slot) = op.slot.take() {
+                    self.sessions.skip(op.conn, slot);
+                }
+            }
+            Step::Reply(reply) => self.end(cx, key, Some(reply)),
+            Step::Done => self.end(cx, key, None),
+            Step::Close(reason) => {
+                if let Some(op) = self.ops.remove(key) {
+                    self.close(cx, op.conn, &reason);
+                }
+            }
+        }
+    }
+
+    /// An operation is done.
+    fn end(&mut self, cx: &mut EdgeCx, key: SlabKey, reply: Option<Reply>) {
+        let Some(op) = self.ops.remove(key) else { return };
+        let duration_ns = cx.now.mono_ns.saturating_sub(op.started_ns);
+        let response_bytes = reply.as_ref().map_or(0, Reply::len) as u64;
+        cx.metrics.request(
+            op.meta.api.code(),
+            duration_ns,
+            op.frame_bytes as u64 + 4,
+            response_bytes,
+            false,
+        );
+        let Some(session) = self.sessions.get_mut(op.conn) else {
+            return;
+        };
+        session.in_flight -= 1;
+        session.request_bytes -= op.frame_bytes;
+        match (op.slot, reply) {
+            (Some(slot), Some(reply)) => session.slots.fill(slot, reply),
+            (Some(slot), None) => session.slots.skip(slot),
+            (None, _) => {}
+        }
+        self.sessions.touch(op.conn);
+    }
+
+    /// Closes a connection for a reason worth a line in the log; no other connection notices.
+    fn close(&mut self, cx: &mut EdgeCx, conn: ConnId, reason: &str) {
+        if let Some(session) = self.sessions.get_mut(conn) {
+            let client = session.client_id.escape_debug().to_string();
+            tracing::warn!(peer = %session.peer, client, reason, "connection closed");
+            cx.metrics.refused += 1;
+        }
+        self.drop_session(cx, conn);
+    }
+
+    /// Forgets a connection and what waits for it.
+    fn drop_session(&mut self, cx: &mut EdgeCx, conn: ConnId) {
+        let Some(session) = self.sessions.remove(conn) else {
+            return;
+        };
+        cx.effects.push(Effect::Close { conn });
+        for key in session.slots.waiting() {
+            let Some(op) = self.ops.remove(key) else { continue };
+            if let Some(state) = op.state {
+                let mut call = Call {
+                    cx,
+                    meta: op.meta,
+                    op: key,
+                    encoder: &mut self.encoder,
+                };
+                finish::cancel(&mut call, &mut self.shared, state);
+            }
+        }
+    }
+}

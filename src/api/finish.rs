@@ -1,0 +1,62 @@
+//! Which file continues which operation.
+
+use super::call::{Call, Step};
+use super::state::{Shared, State};
+use super::*;
+use crate::controller::request::ControllerReply;
+use crate::partition::request::OwnerReply;
+
+/// An owner answered part `part`.
+pub(super) fn owner(call: &mut Call, shared: &mut Shared, state: State, part: u32, answer: OwnerReply) -> Step<State> {
+    match (state, answer) {
+        (State::Produce(op), OwnerReply::Produce(result)) => {
+            produce::finish(call, op, part, result).map(State::Produce)
+        }
+        (State::Fetch(op), OwnerReply::Fetch(results)) => {
+            fetch::on_results(call, shared, op, part, results).map(State::Fetch)
+        }
+        (State::Fetch(op), OwnerReply::FetchWake) => fetch::on_wake(call, shared, op, part).map(State::Fetch),
+        (State::ListOffsets(op), OwnerReply::ListOffset(result)) => {
+            offsets::list::finish(call, op, part, result).map(State::ListOffsets)
+        }
+        (State::EpochEnd(op), OwnerReply::EpochEnd(result)) => {
+            offsets::epoch::finish(call, op, part, result).map(State::EpochEnd)
+        }
+        (State::DeleteRecords(op), OwnerReply::DeleteRecords(result)) => {
+            offsets::delete::finish(call, op, part, result).map(State::DeleteRecords)
+        }
+        // An answer of another kind: a late one for an operation that has changed since. Keep waiting.
+        (state, _) => Step::Wait(state),
+    }
+}
+
+/// The controller answered; what it speaks of is published.
+pub(super) fn control(call: &mut Call, state: State, answer: ControllerReply) -> Step<State> {
+    match state {
+        State::Control(op) => control::finish(call, op, answer),
+        state => Step::Wait(state),
+    }
+}
+
+/// A long poll's time is over, or the broker is stopping.
+pub(super) fn deadline(call: &mut Call, shared: &mut Shared, state: State) -> Step<State> {
+    match state {
+        State::Fetch(op) => fetch::on_deadline(call, shared, op).map(State::Fetch),
+        state => Step::Wait(state),
+    }
+}
+
+/// Producer ids are there.
+pub(super) fn producer_id(call: &mut Call, shared: &mut Shared, state: State) -> Step<State> {
+    match state {
+        State::ProducerId => init_producer_id::finish(call, shared),
+        state => Step::Wait(state),
+    }
+}
+
+/// The connection is gone.
+pub(super) fn cancel(call: &mut Call, shared: &mut Shared, state: State) {
+    if let State::Fetch(op) = state {
+        fetch::cancel(call, shared, *op);
+    }
+}

@@ -1,0 +1,86 @@
+//! DeleteRecords (key 21): moves the start of a log.
+
+use super::{Call, Finder, Scatter, Step, settle};
+use crate::api::call::decode;
+use crate::partition::request::{DeleteRecordsPart, DeleteRecordsResult, OwnerRequest};
+use crate::wire::control::delete_records::{
+    DeleteRecords, DeleteRecordsPartition, DeleteRecordsPartitionResult, DeleteRecordsResponse,
+    DeleteRecordsTopicResult,
+};
+use crate::wire::error::ErrorCode;
+
+/// A DeleteRecords that waits for owners.
+pub(crate) type DeleteRecordsOp = Scatter<DeleteRecordsResponse>;
+
+pub(in crate::api) fn start(call: &mut Call, body: &[u8]) -> Step<DeleteRecordsOp> {
+    let request = decode!(DeleteRecords, call, body);
+    let mut op = Scatter {
+        response: DeleteRecordsResponse::default(),
+        remaining: 0,
+    };
+    let mut part = 0;
+    for topic in &request.topics {
+        let mut finder = Finder::new(call, &topic.name);
+        let mut answers = Vec::with_capacity(topic.partitions.len());
+        for partition in &topic.partitions {
+            let asked = ask(call, &mut finder, partition, part);
+            op.remaining += usize::from(asked.is_ok());
+            let error = asked.err().unwrap_or(ErrorCode::None);
+            answers.push(DeleteRecordsPartitionResult {
+                index: partition.index,
+                error,
+                ..Default::default()
+            });
+            part += 1;
+        }
+        op.response.topics.push(DeleteRecordsTopicResult {
+            name: topic.name.clone(),
+            partitions: answers,
+        });
+    }
+    settle(call, op.done(), answer)
+}
+
+pub(in crate::api) fn finish(
+    call: &mut Call,
+    mut op: DeleteRecordsOp,
+    part: u32,
+    result: DeleteRecordsResult,
+) -> Step<DeleteRecordsOp> {
+    if let Some(slot) = op
+        .response
+        .topics
+        .iter_mut()
+        .flat_map(|topic| &mut topic.partitions)
+        .nth(part as usize)
+    {
+        slot.error = result.error;
+        slot.low_watermark = result.low_watermark;
+    }
+    settle(call, op.one_less(), answer)
+}
+
+fn answer<S>(call: &mut Call, response: &DeleteRecordsResponse) -> Step<S> {
+    call.answer::<DeleteRecords, S>(response)
+}
+
+fn ask(call: &mut Call, finder: &mut Finder, asked: &DeleteRecordsPartition, part: u32) -> Result<(), ErrorCode> {
+    let (partition, owner) = finder.find(asked.index)?;
+    let config = finder.topic.as_ref().map(|topic| &topic.config);
+    // Records of a compacted topic go by compaction alone (kafka: POLICY_VIOLATION).
+    if config.is_some_and(|config| config.cleanup_compact && !config.cleanup_delete) {
+        return Err(ErrorCode::PolicyViolation);
+    }
+    if asked.offset < -1 {
+        return Err(ErrorCode::OffsetOutOfRange);
+    }
+    call.ask(
+        owner,
+        part,
+        OwnerRequest::DeleteRecords(DeleteRecordsPart {
+            partition,
+            before_offset: asked.offset,
+        }),
+    );
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! Produce (key 0): one record batch per partition to its owner, answered when all are on stable storage.
+//!
+//! Records travel as slices of the received frame; the owner verifies and copies them. Partitions fail one by one, except
+//! that acks=0 has no answer to say so: any failure closes the connection (KafkaApis.handleProduceRequest).
+
+use super::call::{Call, Step, malformed, place};
+use crate::controller::image::{Image, Topic};
+use crate::partition::request::{OwnerRequest, ProducePart, ProduceResult};
+use crate::wire::error::ErrorCode;
+use crate::wire::produce::{
+    NodeEndpoint, ProducePartition, ProducePartitionResponse, ProduceRequest, ProduceResponse, ProduceTopicResponse,
+    RecordError, TopicRef,
+};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// A produce that waits for owners: the answer as far as it is known.
+pub(crate) struct ProduceOp {
+    response: ProduceResponse,
+    remaining: usize,
+    wants_ack: bool,
+}
+
+pub(super) fn start(call: &mut Call, frame: &Bytes, body: &[u8]) -> Step<ProduceOp> {
+    let request = match ProduceRequest::decode(call.meta.version, body) {
+        Ok(request) => request,
+        Err(error) => return malformed(call.meta, &error),
+    };
+    let refusal = refuse_all(&request);
+    let mut op = ProduceOp {
+        response: ProduceResponse::default(),
+        remaining: 0,
+        wants_ack: request.acks != 0,
+    };
+    op.response.topics.reserve_exact(request.topic_count());
+    let mut part = 0;
+    for asked in request.topics() {
+        let topic = find(call.cx.newest, asked.topic);
+        let (name, topic_id) = match (&asked.topic, &topic) {
+            (TopicRef::Name(name), _) => (name.to_string(), Default::default()),
+            (TopicRef::Id(id), _) => (String::new(), *id),
+        };
+        let mut answer = ProduceTopicResponse {
+            name,
+            topic_id,
+            partitions: Vec::with_capacity(asked.partition_count()),
+        };
+        for partition in asked.partitions() {
+            let mut result = ProducePartitionResponse {
+                index: partition.index,
+                ..Default::default()
+            };
+            let checked = refusal
+                .map_or(Ok(()), Err)
+                .and_then(|()| topic.clone().map_err(|error| (error, "")));
+            let sent = checked.and_then(|topic| send(call, frame, &topic, &partition, &request, part));
+            match sent {
+                Ok(()) => op.remaining += 1,
+                Err((error, message)) => {
+                    result.error = error;
+                    result.error_message = (!message.is_empty()).then(|| message.to_string());
+                }
+            }
+            answer.partitions.push(result);
+            part += 1;
+        }
+        op.response.topics.push(answer);
+    }
+    proceed(call, op, true)
+}
+
+/// An owner answered for one partition.
+pub(super) fn finish(call: &mut Call, mut op: ProduceOp, part: u32, result: ProduceResult) -> Step<ProduceOp> {
+    let not_leader = result.error == ErrorCode::NotLeaderOrFollower;
+    if let Some(partition) = slot(&mut op.response, part as usize) {
+        partition.error = result.error;
+        partition.base_offset = result.base_offset;
+        partition.log_append_time_ms = result.log_append_time_ms;
+        partition.log_start_offset = result.log_start_offset;
+        partition.error_message = result.error_message;
+        let at_fault = |(batch_index, message)| RecordError {
+            batch_index,
+            message: Some(message),
+        };
+        partition.record_errors = result.record_errors.into_iter().map(at_fault).collect();
+    }
+    if not_leader {
+        name_leaders(call.cx.newest, &mut op.response);
+    }
+    op.remaining = op.remaining.saturating_sub(1);
+    proceed(call, op, false)
+}
+
+fn proceed(call: &mut Call, op: ProduceOp, starting: bool) -> Step<ProduceOp> {
+    if op.remaining > 0 {
+        return match starting && !op.wants_ack {
+            true => Step::WaitSilent(op),
+            false => Step::Wait(op),
+        };
+    }
+    if op.wants_ack {
+        return Step::Reply(
+            call.encoder
+                .frame(call.meta, |out| op.response.encode(call.meta.version, out)),
+        );
+    }
+    let failed = op
+        .response
+        .topics
+        .iter()
+        .flat_map(|topic| &topic.partitions)
+        .find(|p| p.error != ErrorCode::None);
+    match failed {
+        None => Step::Done,
+        Some(partition) => Step::Close(format!("produce with acks=0 failed with {}", partition.error.name())),
+    }
+}
+
+/// What is wrong with the request as a whole; every partition answers it.
+fn refuse_all(request: &ProduceRequest) -> Option<(ErrorCode, &'static str)> {
+    if !matches!(request.acks, -1..=1) {
+        return Some((ErrorCode::InvalidRequiredAcks, ""));
+    }
+    if request.transactional_id.is_some() {
+        return Some((
+            ErrorCode::InvalidTxnState,
+            "transactions are not available: remove transactional.id",
+        ));
+    }
+    None
+}
+
+fn find(image: &Image, topic: TopicRef) -> Result<Arc<Topic>, ErrorCode> {
+    match topic {
+        TopicRef::Name(name) => image.topic(name).cloned().ok_or(ErrorCode::UnknownTopicOrPartition),
+        TopicRef::Id(id) => image.topics.get(&id).cloned().ok_or(ErrorCode::UnknownTopicId),
+    }
+}
+
+/// Sends one partition's batch to its owner.
+fn send(
+    call: &mut Call,
+    frame: &Bytes,
+    topic: &Topic,
+    partition: &ProducePartition,
+    request: &ProduceRequest,
+    part: u32,
+) -> Result<(), (ErrorCode, &'static str)> {
+    let (id, owner) = place(topic, partition.index).map_err(|error| (error, ""))?;
+    if request.acks == -1 && topic.config.min_insync_replicas > 1 {
+        return Err((
+            ErrorCode::NotEnoughReplicas,
+            "min.insync.replicas exceeds the number of replicas",
+        ));
+    }
+    let Some(records) = partition.records.filter(|records| !records.is_empty()) else {
+        return Err((
+            ErrorCode::InvalidRecord,
+            "a produce request must have exactly one record batch per partition",
+        ));
+    };
+    let part_request = ProducePart {
+        partition: id,
+        records: frame.slice_ref(records),
+        version: request.version,
+        wants_ack: request.acks != 0,
+    };
+    call.ask(owner, part, OwnerRequest::Produce(part_request));
+    Ok(())
+}
+
+/// The place of a part's result: parts are numbered through all topics.
+fn slot(response: &mut ProduceResponse, part: usize) -> Option<&mut ProducePartitionResponse> {
+    response
+        .topics
+        .iter_mut()
+        .flat_map(|topic| &mut topic.partitions)
+        .nth(part)
+}
+
+/// Tells a client that asked the wrong broker who leads (KIP-951).
+fn name_leaders(image: &Image, response: &mut ProduceResponse) {
+    for answer in &mut response.topics {
+        let by_id = (!answer.topic_id.is_zero())
+            .then(|| image.topics.get(&answer.topic_id))
+            .flatten();
+        let Some(topic) = by_id.or_else(|| image.topic(&answer.name)) else {
+            continue;
+        };
+        for partition in answer
+            .partitions
+            .iter_mut()
+            .filter(|p| p.error == ErrorCode::NotLeaderOrFollower)
+        {
+            let Some(meta) = usize::try_from(partition.index)
+                .ok()
+                .and_then(|at| topic.partitions.get(at))
+            else {
+                continue;
+            };
+            partition.current_leader.leader_id = image.leader(meta);
+            partition.current_leader.leader_epoch = meta.leader_epoch;
+        }
+    }
+    response.node_endpoints = node_endpoints(image);
+}
+
+/// Where all brokers are.
+pub(super) fn node_endpoints(image: &Image) -> Vec<NodeEndpoint> {
+    let endpoint = |broker: crate::controller::image::Broker| NodeEndpoint {
+        node_id: broker.id,
+        host: broker.host,
+        port: i32::from(broker.port),
+        rack: broker.rack,
+    };
+    image.brokers().into_iter().map(endpoint).collect()
+}

@@ -1,0 +1,92 @@
+//! One connection's state.
+
+use super::inbox::Inbox;
+use super::slots::ReplySlots;
+use crate::base::ids::ConnId;
+use std::net::IpAddr;
+
+/// Longest client id kept, characters; only messages show it.
+const CLIENT_ID_CHARS_MAX: usize = 128;
+
+/// A client connection.
+pub struct Session {
+    /// Its name.
+    pub conn: ConnId,
+    /// Who connected.
+    pub peer: IpAddr,
+    /// Received, not cut.
+    pub inbox: Inbox,
+    /// Answers.
+    pub slots: ReplySlots,
+    /// The client's name for itself, as first sent; for messages.
+    pub client_id: String,
+    /// A receive is outstanding.
+    pub receiving: bool,
+    /// A send of this many bytes is outstanding.
+    pub sending: Option<usize>,
+    /// Operations not finished, those without an answer (acks=0) included.
+    pub in_flight: usize,
+    /// Is in the table's list of sessions to look at when the round settles.
+    pub dirty: bool,
+    /// No more requests: close once all answers are sent.
+    pub leaving: bool,
+    /// Has sent record batches.
+    pub produces: bool,
+    /// Monotonic time of the last bytes in either direction, nanoseconds.
+    pub active_ns: u64,
+    /// Monotonic time of the first byte of the partial frame held, nanoseconds.
+    pub partial_since_ns: u64,
+    /// What of the shard's memory this session accounts for, bytes.
+    pub accounted: usize,
+    /// Capacity of the frame buffer that the runtime receives into, bytes.
+    pub lent: usize,
+    /// Bytes of frames whose operations are not finished.
+    pub request_bytes: usize,
+}
+
+impl Session {
+    /// A new connection.
+    pub fn new(conn: ConnId, peer: IpAddr, now_ns: u64) -> Session {
+        Session {
+            conn,
+            peer,
+            inbox: Inbox::default(),
+            slots: ReplySlots::default(),
+            client_id: String::new(),
+            receiving: false,
+            sending: None,
+            in_flight: 0,
+            dirty: false,
+            leaving: false,
+            produces: false,
+            active_ns: now_ns,
+            partial_since_ns: now_ns,
+            accounted: 0,
+            lent: 0,
+            request_bytes: 0,
+        }
+    }
+
+    /// Remembers the client's name for itself, cut to a bounded length.
+    pub fn learn_client_id(&mut self, client_id: Option<&str>) {
+        let name: &str = client_id.unwrap_or_default();
+        if self.client_id.is_empty() && !name.is_empty() {
+            self.client_id = name.chars().take(CLIENT_ID_CHARS_MAX).collect();
+        }
+    }
+
+    /// Bytes that wait for the socket or for an earlier answer.
+    pub fn reply_bytes(&self) -> usize {
+        self.slots.ready_bytes() + self.sending.unwrap_or(0)
+    }
+
+    /// All memory of this session's frames and answers.
+    pub fn memory(&self) -> usize {
+        self.inbox.held() + self.lent + self.reply_bytes() + self.request_bytes
+    }
+
+    /// True when nothing is in flight in either direction.
+    pub fn is_quiet(&self) -> bool {
+        self.slots.is_empty() && self.sending.is_none() && self.in_flight == 0
+    }
+}

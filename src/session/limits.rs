@@ -1,0 +1,45 @@
+//! Bounds of the sessions of one shard.
+
+/// A frame shorter than key, version and correlation id cannot be answered.
+pub const FRAME_BYTES_MIN: usize = 8;
+/// First allocation for a frame that does not come whole; doubled as bytes arrive.
+pub const PARTIAL_BYTES_START: usize = 256 << 10;
+/// When more than this is missing of a frame, its rest is received straight into its own buffer.
+pub const DIRECT_BYTES_MIN: usize = 8 << 10;
+/// While memory is short, a frame that has not come whole within this time closes its connection, nanoseconds.
+pub const SHORTAGE_FRAME_NS_MAX: u64 = 30_000_000_000;
+/// Time between looks at idle and slow connections, nanoseconds.
+pub const SWEEP_NS: u64 = 5_000_000_000;
+
+/// Bounds given by the configuration. Counts are for one shard.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionLimits {
+    /// `socket.request.max.bytes`: longest frame without its four-byte length.
+    pub frame_bytes_max: usize,
+    /// Requests of one connection that may be unanswered; then it is not read.
+    pub in_flight_max: usize,
+    /// Reply bytes of one connection that may wait for the socket; then it is not read.
+    pub reply_bytes_max: usize,
+    /// Bytes of frames and replies of all sessions of the shard; then none is read (one frame at a time may exceed it).
+    pub memory_bytes_max: usize,
+    /// `connections.max.idle.ms`; `None` = never close.
+    pub idle_ms_max: Option<u64>,
+    /// Connections of the shard.
+    pub connections_max: usize,
+    /// Connections of one address to the shard.
+    pub connections_per_ip_max: usize,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        SessionLimits {
+            frame_bytes_max: 100 << 20,
+            in_flight_max: 64,
+            reply_bytes_max: 8 << 20,
+            memory_bytes_max: 256 << 20,
+            idle_ms_max: Some(600_000),
+            connections_max: 100_000,
+            connections_per_ip_max: 100_000,
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! All connections of a shard: admission, memory, sends and receives of a round, idle and slow ones.
+
+use super::conn::Session;
+use super::inbox::{FrameError, Want};
+use super::limits::{SHORTAGE_FRAME_NS_MAX, SWEEP_NS, SessionLimits};
+use super::slots::Reply;
+use crate::base::effect::{Effect, Effects};
+use crate::base::ids::ConnId;
+use bytes::{Bytes, BytesMut};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// The connections of one shard.
+pub struct SessionTable {
+    limits: SessionLimits,
+    sessions: Vec<Option<Session>>,
+    count: usize,
+    per_ip: BTreeMap<IpAddr, usize>,
+    memory_used: usize,
+    dirty: Vec<ConnId>,
+    /// Connections that may not receive until memory is there.
+    starved: Vec<ConnId>,
+    /// The one connection whose partial frame may grow although memory is short, so that frames always complete.
+    privileged: Option<ConnId>,
+    sweep_ns: Option<u64>,
+    draining: bool,
+    congested: bool,
+}
+
+impl SessionTable {
+    /// An empty table.
+    pub fn new(limits: SessionLimits) -> SessionTable {
+        SessionTable {
+            limits,
+            sessions: Vec::new(),
+            count: 0,
+            per_ip: BTreeMap::new(),
+            memory_used: 0,
+            dirty: Vec::new(),
+            starved: Vec::new(),
+            privileged: None,
+            sweep_ns: None,
+            draining: false,
+            congested: false,
+        }
+    }
+
+    /// Open connections.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+    /// True without connections.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+    /// Bytes of frames and answers held.
+    pub fn memory_used(&self) -> usize {
+        self.memory_used
+    }
+    /// The connection, unless it is gone.
+    pub fn get_mut(&mut self, conn: ConnId) -> Option<&mut Session> {
+        self.sessions
+            .get_mut(conn.index as usize)?
+            .as_mut()
+            .filter(|session| session.conn == conn)
+    }
+
+    /// A client connected.
+    ///
+    /// # Errors
+    /// Why it is refused; the connection is to be closed.
+    pub fn accept(&mut self, conn: ConnId, peer: IpAddr, now_ns: u64) -> Result<(), String> {
+        if self.draining {
+            return Err("the broker is stopping".into());
+        }
+        if self.count >= self.limits.connections_max {
+            return Err(format!(
+                "{} connections are open, raise max.connections to allow more",
+                self.count
+            ));
+        }
+        let same = self.per_ip.entry(peer).or_insert(0);
+        if *same >= self.limits.connections_per_ip_max {
+            return Err(format!(
+                "{same} connections from {peer} are open, raise max.connections.per.ip to allow more"
+            ));
+        }
+        *same += 1;
+        let index = conn.index as usize;
+        if self.sessions.len() <= index {
+            self.sessions.resize_with(index + 1, || None);
+        }
+        if let Some(stale) = self
+            .sessions
+            .get(index)
+            .and_then(|slot| slot.as_ref())
+            .map(|old| old.conn)
+        {
+            self.remove(stale);
+        }
+        self.sessions[index] = Some(Session::new(conn, peer, now_ns));
+        self.count += 1;
+        self.sweep_ns.get_or_insert(now_ns + SWEEP_NS);
+        self.touch(conn);
+        Ok(())
+    }
+
+    /// Forgets a connection and returns its state.
+    pub fn remove(&mut self, conn: ConnId) -> Option<Session> {
+        self.get_mut(conn)?;
+        let session = self.sessions.get_mut(conn.index as usize)?.take()?;
+        self.count -= 1;
+        self.memory_used -= session.accounted;
+        if let Some(same) = self.per_ip.get_mut(&session.peer) {
+            *same -= 1;
+            if *same == 0 {
+                self.per_ip.remove(&session.peer);
+            }
+        }
+        if self.privileged == Some(conn) {
+            self.privileged = None;
+        }
+        Some(session)
+    }
+
+    /// The next whole frame of a connection that may have one more in flight, from what it holds and then from `lent`.
+    /// `None` when there is none, or none is allowed now (then all of `lent` is held).
+    ///
+    /// # Errors
+    /// When the connection must be closed.
+    pub fn next_frame(&mut self, conn: ConnId, lent: &mut Bytes, now_ns: u64) -> Result<Option<Bytes>, FrameError> {
+        let (in_flight_max, reply_bytes_max) = (self.limits.in_flight_max, self.limits.reply_bytes_max);
+        let frame_bytes_max = self.limits.frame_bytes_max;
+        let Some(session) = self.get_mut(conn) else {
+            return Ok(None);
+        };
+        let allowed = !session.leaving
+            && session.in_flight < in_flight_max
+            && session.slots.len() < in_flight_max
+            && session.reply_bytes() < reply_bytes_max;
+        if !allowed {
+            session.inbox.stash(lent);
+            return Ok(None);
+        }
+        let was_partial = session.inbox.is_partial();
+        let frame = session.inbox.next(lent, frame_bytes_max)?;
+        if frame.is_some() || !was_partial {
+            session.partial_since_ns = now_ns;
+        }
+        Ok(frame)
+    }
+
+    /// Bytes came.
+    pub fn on_received(&mut self, conn: ConnId, now_ns: u64) {
+        if let Some(session) = self.get_mut(conn) {
+            session.receiving = false;
+            session.active_ns = now_ns;
+        }
+    }
+
+    /// A send ended. False when it failed: the connection is to be closed.
+    pub fn on_sent(&mut self, conn: ConnId, fine: bool, now_ns: u64) -> bool {
+        if let Some(session) = self.get_mut(conn) {
+            session.sending = None;
+            session.active_ns = now_ns;
+            self.touch(conn);
+        }
+        fine
+    }
+
+    /// An answer is ready.
+    pub fn fill(&mut self, conn: ConnId, slot: u64, reply: Reply) {
+        if let Some(session) = self.get_mut(conn) {
+            session.slots.fill(slot, reply);
+            self.touch(conn);
+        }
+    }
+
+    /// There will be no answer.
+    pub fn skip(&mut self, conn: ConnId, slot: u64) {
+        if let Some(session) = self.get_mut(conn) {
+            session.slots.skip(slot);
+            self.touch(conn);
+        }
+    }
+
+    /// Something changed: account its memory and look at it when the round settles.
+    pub fn touch(&mut self, conn: ConnId) {
+        self.account(conn);
+        let Some(session) = self.get_mut(conn) else { return };
+        if !std::mem::replace(&mut session.dirty, true) {
+            self.dirty.push(conn);
+        }
+    }
+
+    /// While true, connections that have produced are not read: the log has no room for more (TCP slows the producer down).
+    pub fn set_congested(&mut self, congested: bool) {
+        self.congested = congested;
+    }
+
+    /// Takes no new connections and no new requests; sessions close once all their answers are sent.
+    pub fn drain(&mut self) {
+        self.draining = true;
+        let all: Vec<_> = self.sessions.iter().flatten().map(|session| session.conn).collect();
+        for conn in all {
+            if let Some(session) = self.get_mut(conn) {
+                session.leaving = true;
+            }
+            self.touch(conn);
+        }
+    }
+
+    /// One send and one receive at most for each connection that changed. Returns the connections that are to be closed
+    /// because they have left.
+    pub fn settle(&mut self, effects: &mut Effects) -> Vec<ConnId> {
+        let memory = self.memory_used < self.limits.memory_bytes_max || self.privileged.is_none();
+        if memory && !self.congested && !self.starved.is_empty() {
+            for conn in std::mem::take(&mut self.starved) {
+                self.touch(conn);
+            }
+        }
+        let mut left = Vec::new();
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for conn in dirty.drain(..) {
+            let Some(session) = self.get_mut(conn) else { continue };
+            session.dirty = false;
+            send(session, effects);
+            if session.leaving && session.is_quiet() {
+                left.push(conn);
+            } else {
+                self.receive(conn, effects);
+            }
+        }
+        dirty.append(&mut self.dirty);
+        self.dirty = dirty;
+        left
+    }
+
+    /// Connections to close now, with the reason: idle for too long, or too slow while memory is short.
+    pub fn sweep(&mut self, now_ns: u64) -> Vec<(ConnId, &'static str)> {
+        if self.sweep_ns.is_none_or(|at| at > now_ns) {
+            return Vec::new();
+        }
+        self.sweep_ns = (self.count > 0).then_some(now_ns + SWEEP_NS);
+        let idle_ns = self.limits.idle_ms_max.map(|ms| ms.saturating_mul(1_000_000));
+        let short = self.memory_used >= self.limits.memory_bytes_max;
+        let verdict = |session: &Session| {
+            let stuck = session.in_flight == 0 || session.sending.is_some();
+            if stuck && idle_ns.is_some_and(|max| now_ns.saturating_sub(session.active_ns) > max) {
+                return Some((session.conn, "idle for longer than connections.max.idle.ms"));
+            }
+            let slow = now_ns.saturating_sub(session.partial_since_ns) > SHORTAGE_FRAME_NS_MAX;
+            (short && slow && session.inbox.is_partial())
+                .then_some((session.conn, "request too slow while memory is short"))
+        };
+        self.sessions.iter().flatten().filter_map(verdict).collect()
+    }
+
+    /// Monotonic time of the next sweep, nanoseconds; none without connections.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.sweep_ns
+    }
+
+    /// Orders the next receive if the bounds allow it.
+    fn receive(&mut self, conn: ConnId, effects: &mut Effects) {
+        let limits = self.limits;
+        let (used, privileged, congested) = (self.memory_used, self.privileged, self.congested);
+        let Some(session) = self.get_mut(conn) else { return };
+        let full = session.in_flight >= limits.in_flight_max
+            || session.slots.len() >= limits.in_flight_max
+            || session.reply_bytes() >= limits.reply_bytes_max;
+        if session.receiving || session.leaving || full {
+            return;
+        }
+        if congested && session.produces {
+            self.starved.push(conn);
+            return;
+        }
+        let want = session.inbox.want(limits.frame_bytes_max);
+        let growth = match want {
+            Want::Shared => 0,
+            Want::Own { capacity } => capacity.saturating_sub(session.inbox.held()),
+        };
+        let fits = match session.inbox.is_partial() {
+            true => growth == 0 || used + growth <= limits.memory_bytes_max,
+            false => used < limits.memory_bytes_max,
+        };
+        let may_exceed = growth > 0 && privileged.is_none_or(|one| one == conn);
+        if !fits && !may_exceed {
+            self.starved.push(conn);
+            return;
+        }
+        session.receiving = true;
+        match want {
+            Want::Shared => effects.push(Effect::Recv { conn }),
+            Want::Own { capacity } => {
+                let buf = session.inbox.lend(capacity);
+                session.lent = buf.capacity();
+                effects.push(Effect::RecvInto { conn, buf });
+            }
+        }
+        if !fits {
+            self.privileged = Some(conn);
+        }
+        self.account(conn);
+    }
+
+    /// Takes a frame's own buffer back.
+    pub fn give_back(&mut self, conn: ConnId, buf: BytesMut) {
+        if let Some(session) = self.get_mut(conn) {
+            session.inbox.give_back(buf);
+            session.lent = 0;
+        }
+    }
+
+    fn account(&mut self, conn: ConnId) {
+        let Some(session) = self.get_mut(conn) else { return };
+        let memory = session.memory();
+        let before = std::mem::replace(&mut session.accounted, memory);
+        let done = !session.inbox.is_partial() && session.lent == 0;
+        self.memory_used = self.memory_used + memory - before;
+        if done && self.privileged == Some(conn) {
+            self.privileged = None;
+        }
+    }
+}
+
+/// Sends all answers that may leave, unless a send is outstanding.
+fn send(session: &mut Session, effects: &mut Effects) {
+    if session.sending.is_some() || !session.slots.has_ready() {
+        return;
+    }
+    let mut data = Vec::new();
+    let bytes = session.slots.take_ready(&mut data);
+    if !data.is_empty() {
+        session.sending = Some(bytes);
+        effects.push(Effect::Send {
+            conn: session.conn,
+            data,
+        });
+    }
+}
