@@ -6,6 +6,8 @@ pub mod base;
 pub mod cli;
 #[cfg(feature = "runtime")]
 pub mod client;
+#[cfg(feature = "runtime")]
+pub mod control;
 pub mod controller;
 pub mod dispatch;
 pub mod jobs;
