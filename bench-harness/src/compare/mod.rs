@@ -5,5 +5,6 @@
 
 pub mod cells;
 pub mod first_ack;
+pub mod rows;
 pub mod side;
 pub mod table;
