@@ -92,7 +92,8 @@ impl<'a> Cutter<'a> {
     }
 
     /// Writes the image of `cut` into `image` (same size as the disk); returns how many writes were pending.
-    pub fn derive(&mut self, cut: Cut, data: &DataMap, image: &mut [u8]) -> usize {
+    /// `before` and `after` say what was file data around the cut; only what is in both is taken for it.
+    pub fn derive(&mut self, cut: Cut, (before, after): (&DataMap, &DataMap), image: &mut [u8]) -> usize {
         let at = (cut.at as usize).min(self.log.len());
         let barrier = self.log[..at]
             .iter()
@@ -111,7 +112,8 @@ impl<'a> Cutter<'a> {
         for entry in &self.log[barrier..at] {
             if let Entry::Write { offset, data: bytes } = entry {
                 pending += 1;
-                let is_data = data.holds(*offset, offset + bytes.len() as u64);
+                let end = offset + bytes.len() as u64;
+                let is_data = before.holds(*offset, end) && after.holds(*offset, end);
                 apply(cut.mode, is_data, *offset as usize, bytes, image, &mut rng);
             }
         }
@@ -183,7 +185,7 @@ mod tests {
         let data = DataMap::from_ranges(vec![(0, 4 * BLOCK as u64)]);
         for mode in MODES {
             let mut image = vec![0xee; 4 * BLOCK];
-            let pending = Cutter::new(&log, 4 * BLOCK).derive(Cut { at: 3, mode, seed: 9 }, &data, &mut image);
+            let pending = Cutter::new(&log, 4 * BLOCK).derive(Cut { at: 3, mode, seed: 9 }, (&data, &data), &mut image);
             assert_eq!(pending, 1, "{mode:?}");
             assert!(image[..BLOCK].iter().all(|b| *b == 1), "{mode:?} lost a flushed block");
             assert!(

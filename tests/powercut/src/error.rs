@@ -9,24 +9,43 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// What was tried and why it failed, as one printable sentence.
 #[derive(Debug)]
-pub struct Error(String);
+pub struct Error {
+    text: String,
+    code: Option<i16>,
+}
 
 impl Error {
     /// An error with this text.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self {
+            text: text.into(),
+            code: None,
+        }
+    }
+
+    /// An answer of the broker with this Kafka error code.
+    pub fn answer(code: i16, what: &str) -> Self {
+        Self {
+            text: format!("{what}: error {code}"),
+            code: Some(code),
+        }
+    }
+
+    /// The Kafka error code, when the broker answered with one.
+    pub fn code(&self) -> Option<i16> {
+        self.code
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        Self(error.to_string())
+        Self::new(error.to_string())
     }
 }
 
@@ -38,12 +57,12 @@ pub trait Context<T> {
 
 impl<T, E: fmt::Display> Context<T> for std::result::Result<T, E> {
     fn context(self, what: &str) -> Result<T> {
-        self.map_err(|error| Error(format!("{what}: {error}")))
+        self.map_err(|error| Error::new(format!("{what}: {error}")))
     }
 }
 
 /// The error of the last system call, with what it was for.
 #[allow(dead_code)] // the kill test includes this module without the mount code
 pub fn last_os(what: &str) -> Error {
-    Error(format!("{what}: {}", std::io::Error::last_os_error()))
+    Error::new(format!("{what}: {}", std::io::Error::last_os_error()))
 }

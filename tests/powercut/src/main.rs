@@ -1,28 +1,47 @@
 //! The power-cut rig and the kill rig of ringlog: see `README.md` beside this crate.
 
+mod broker;
+mod check;
 mod cut;
 mod disk;
 mod error;
 mod frames;
+mod gate;
+mod kafka;
+mod kill;
+mod ledger;
 mod pfs;
+mod producer;
+mod record;
+mod records;
 mod report;
 mod rig;
 mod rng;
 mod rules;
+mod run;
 mod selftest;
 mod sys;
+mod verify;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::error::Result;
+use crate::broker::Spec;
+use crate::error::{Context, Result};
 use crate::report::{Format, Report};
+use crate::rig::Shape;
 use crate::sys::mount::FsKind;
 
 /// Cuts the power under a broker, or kills it, and compares what is left with a ledger of acknowledged records.
 #[derive(Parser)]
-#[command(version, max_term_width = 120)]
+#[command(
+    version,
+    max_term_width = 120,
+    after_help = "Exit code: 0 all checks passed, 1 something failed."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -35,7 +54,7 @@ struct Common {
     /// Table for people, json for one object per line
     #[arg(long, global = true, value_enum, default_value = "table")]
     format: Format,
-    /// Seed of every random choice; the same seed picks the same cuts and the same records
+    /// Seed of every random choice; the same seed picks the same records and, on the same write log, the same cuts
     #[arg(long, global = true, default_value_t = 1)]
     seed: u64,
 }
@@ -58,6 +77,35 @@ impl FsChoice {
     }
 }
 
+/// The broker and where its traces go.
+#[derive(Args)]
+struct BrokerArgs {
+    /// The ringlog program [default: beside this one]
+    #[arg(long)]
+    broker: Option<PathBuf>,
+    /// A further argument of `ringlog start`; repeat it for several
+    #[arg(long = "broker-arg", allow_hyphen_values = true)]
+    extra: Vec<String>,
+    /// Directory for ledgers, broker output and kept failures [default: a fresh one in the temporary directory]
+    #[arg(long)]
+    work: Option<PathBuf>,
+}
+
+impl BrokerArgs {
+    fn binary(&self) -> Result<PathBuf> {
+        let beside = || std::env::current_exe().map(|exe| exe.with_file_name("ringlog"));
+        let binary = self.broker.clone().map_or_else(beside, Ok)?;
+        binary
+            .canonicalize()
+            .context(&format!("{} (build it: cargo build --bin ringlog)", binary.display()))
+    }
+
+    fn work(&self) -> PathBuf {
+        let fresh = || std::env::temp_dir().join(format!("powercut-{}", std::process::id()));
+        self.work.clone().unwrap_or_else(fresh)
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Prove the rig on a tiny writer: flushed frames survive each cut, unflushed ones do not (root)
@@ -66,21 +114,179 @@ enum Command {
         #[arg(long, value_enum, default_value = "both")]
         fs: FsChoice,
     },
+    /// Record a broker under load, cut the power at many moments, recover and compare (root)
+    Run(RunArgs),
+    /// Kill -9 a broker under load again and again, then compare
+    Kill(KillArgs),
+    /// Count writes and flushes of a group commit where they arrive at the disk (root)
+    Gate {
+        /// File systems to run on
+        #[arg(long, value_enum, default_value = "both")]
+        fs: FsChoice,
+        /// Disk size in MiB
+        #[arg(long, default_value_t = 512)]
+        mib: usize,
+        #[command(flatten)]
+        broker: BrokerArgs,
+    },
 }
 
-fn run(cli: &Cli, report: &mut Report) -> Result<()> {
-    match &cli.command {
-        Command::Selftest { fs } => {
-            let home = sys::namespace::enter()?;
-            selftest::run(&home, fs.kinds(), cli.common.seed, report)
-        }
+#[derive(Args)]
+struct RunArgs {
+    /// File systems to run on
+    #[arg(long, value_enum, default_value = "both")]
+    fs: FsChoice,
+    /// Cut images per file system: one half from a direct, one half from a buffered loop device
+    #[arg(long, default_value_t = 40)]
+    images: usize,
+    /// Disk size in MiB
+    #[arg(long, default_value_t = 512)]
+    mib: usize,
+    /// Seconds of load per recording; the broker is killed and restarted half-way
+    #[arg(long, default_value_t = 4)]
+    load: u64,
+    /// Idempotent producers
+    #[arg(long, default_value_t = 3)]
+    producers: u32,
+    /// Milliseconds a producer waits before each new request
+    #[arg(long, default_value_t = 2)]
+    pause: u64,
+    /// The disk answers flushes without doing them; loss must show, or the rig does not measure
+    #[arg(long)]
+    flush_off: bool,
+    /// Keep images of failures in the work directory (each as large as the disk)
+    #[arg(long)]
+    keep: bool,
+    #[command(flatten)]
+    broker: BrokerArgs,
+}
+
+#[derive(Args)]
+struct KillArgs {
+    /// Kills
+    #[arg(long, default_value_t = 30)]
+    rounds: u32,
+    /// Idempotent producers, five requests in flight each
+    #[arg(long, default_value_t = 4)]
+    producers: u32,
+    /// Milliseconds a producer waits before each new request
+    #[arg(long, default_value_t = 2)]
+    pause: u64,
+    /// Longest life of a broker in milliseconds between its first answer and the kill
+    #[arg(long, default_value_t = 1500)]
+    life: u64,
+    /// Data directory, kept over all rounds; on a file system with direct I/O [default: in the work directory]
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    broker: BrokerArgs,
+}
+
+fn power_cut(args: &RunArgs, seed: u64, report: &mut Report) -> Result<()> {
+    let home = sys::namespace::enter()?;
+    let plan = run::Plan {
+        kinds: args.fs.kinds().to_vec(),
+        images: args.images,
+        seed,
+        mib: args.mib,
+        load: Duration::from_secs(args.load),
+        producers: args.producers,
+        pause: Duration::from_millis(args.pause),
+        flush_off: args.flush_off,
+        binary: args.broker.binary()?,
+        extra: args.broker.extra.clone(),
+        work: args.broker.work(),
+        keep: args.keep,
+    };
+    run::run(&home, &plan, report)
+}
+
+fn kill(args: &KillArgs, seed: u64, report: &mut Report) -> Result<()> {
+    let work = args.broker.work();
+    std::fs::create_dir_all(&work).context("work directory")?;
+    let plan = kill::Plan {
+        rounds: args.rounds,
+        producers: args.producers,
+        seed,
+        spec: Spec {
+            binary: args.broker.binary()?,
+            extra: args.broker.extra.clone(),
+            addr: broker::free_addr()?,
+            log: work.join("broker.log"),
+        },
+        data_dir: args.data_dir.clone().unwrap_or_else(|| work.join("data")),
+        ledger: work.join("ledger.txt"),
+        pause: Duration::from_millis(args.pause),
+        life: Duration::from_millis(args.life),
+        topics: run::topics(),
+        topic_configs: run::topic_configs(),
+    };
+    let outcome = kill::run(&plan, &mut |text| report.progress(text))
+        .context(&format!("kill rig (data and ledger are in {})", work.display()))?;
+    for violation in &outcome.violations {
+        report.failure("kill -9", violation);
     }
+    let at = |share: usize| {
+        outcome
+            .starts
+            .get(outcome.starts.len() * share / 100)
+            .map_or(0, Duration::as_millis)
+    };
+    let detail = format!(
+        "{} kills ({} during start), {} records acked, {} read: {}; start p50 {} ms, p99 {} ms",
+        outcome.kills.0,
+        outcome.kills.1,
+        outcome.records.0,
+        outcome.records.1,
+        outcome.findings,
+        at(50),
+        at(99)
+    );
+    report.line("kill -9", outcome.passed(), &detail);
+    if outcome.passed() && args.broker.work.is_none() && args.data_dir.is_none() {
+        std::fs::remove_dir_all(&work).context("clearing up")?;
+    }
+    Ok(())
+}
+
+fn gate(fs: FsChoice, mib: usize, args: &BrokerArgs, report: &mut Report) -> Result<()> {
+    let home = sys::namespace::enter()?;
+    let work = args.work();
+    std::fs::create_dir_all(&work).context("work directory")?;
+    for &fs in fs.kinds() {
+        let spec = Spec {
+            binary: args.binary()?,
+            extra: args.extra.clone(),
+            addr: broker::free_addr()?,
+            log: work.join("gate.log"),
+        };
+        gate::run(
+            &home,
+            Shape {
+                fs,
+                direct: true,
+                mib: mib.max(fs.min_mib()),
+            },
+            &spec,
+            report,
+        )?;
+    }
+    Ok(())
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut report = Report::new(cli.common.format);
-    if let Err(error) = run(&cli, &mut report) {
+    let seed = cli.common.seed;
+    let result = match &cli.command {
+        Command::Selftest { fs } => {
+            sys::namespace::enter().and_then(|h| selftest::run(&h, fs.kinds(), seed, &mut report))
+        }
+        Command::Run(args) => power_cut(args, seed, &mut report),
+        Command::Kill(args) => kill(args, seed, &mut report),
+        Command::Gate { fs, mib, broker } => gate(*fs, *mib, broker, &mut report),
+    };
+    if let Err(error) = result {
         report.failure("rig", &error.to_string());
     }
     if report.close() {

@@ -157,7 +157,7 @@ impl Stage {
     }
 
     /// Derives the image of `cut`; returns how many writes were pending. Nothing may be mounted from the last one.
-    pub fn load(&mut self, cutter: &mut Cutter<'_>, cut: Cut, data: &DataMap) -> usize {
+    pub fn load(&mut self, cutter: &mut Cutter<'_>, cut: Cut, data: (&DataMap, &DataMap)) -> usize {
         // SAFETY: `map` covers `len` bytes until drop, and `&mut self` makes this the only slice of it; the loop device
         // that shares the pages is detached between images.
         let image = unsafe { std::slice::from_raw_parts_mut(self.map, self.len) };
@@ -170,15 +170,6 @@ impl Stage {
     /// When the file system cannot come up.
     pub fn mount(&self, fs: FsKind) -> Result<MountedFs> {
         fs.mount(LoopDevice::attach(&self.file, false)?, &self.mount_point)
-    }
-
-    /// Keeps a copy of the image as it is now (sparse), for a closer look.
-    ///
-    /// # Errors
-    /// When `to` cannot be written.
-    pub fn keep(&self, to: &Path) -> Result<()> {
-        std::fs::copy(&self.file, to).context(&to.display().to_string())?;
-        Ok(())
     }
 }
 

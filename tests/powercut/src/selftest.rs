@@ -94,7 +94,7 @@ fn cut_and_count(
     let mut stage = Stage::new(home, shape.mib)?;
     let (mut acked, mut kept) = (0, 0);
     for cut in cuts {
-        stage.load(&mut cutter, cut, data);
+        stage.load(&mut cutter, cut, (data, data));
         let mounted = stage.mount(shape.fs)?;
         let whole = read_frames(&mounted.path().join("frames"), FRAMES, seed)?;
         for (frame, _) in acks.iter().enumerate().filter(|(_, at)| **at <= cut.at) {
