@@ -201,7 +201,7 @@ mod tests {
                 mode: Mode::Dropped,
                 seed: 1,
             },
-            &data,
+            (&data, &data),
             &mut image,
         );
         assert_eq!((image[0], image[BLOCK]), (1, 0));
@@ -211,7 +211,7 @@ mod tests {
                 mode: Mode::Kept,
                 seed: 1,
             },
-            &data,
+            (&data, &data),
             &mut image,
         );
         assert_eq!((image[0], image[BLOCK]), (3, 2));
@@ -229,7 +229,7 @@ mod tests {
                     mode: Mode::Dropped,
                     seed: 1,
                 },
-                &data,
+                (&data, &data),
                 &mut image,
             );
             assert_eq!(image[0], byte, "cut at {at}");

@@ -198,7 +198,16 @@ fn power_cut(args: &RunArgs, seed: u64, report: &mut Report) -> Result<()> {
         work: args.broker.work(),
         keep: args.keep,
     };
-    run::run(&home, &plan, report)
+    run::run(&home, &plan, report)?;
+    clear_up(&args.broker, &plan.work, report.clean())
+}
+
+/// Removes a work directory of our own making unless something in it explains a failure.
+fn clear_up(args: &BrokerArgs, work: &std::path::Path, clean: bool) -> Result<()> {
+    if clean && args.work.is_none() {
+        return std::fs::remove_dir_all(work).context("clearing up");
+    }
+    Ok(())
 }
 
 fn kill(args: &KillArgs, seed: u64, report: &mut Report) -> Result<()> {
@@ -218,8 +227,8 @@ fn kill(args: &KillArgs, seed: u64, report: &mut Report) -> Result<()> {
         ledger: work.join("ledger.txt"),
         pause: Duration::from_millis(args.pause),
         life: Duration::from_millis(args.life),
-        topics: run::topics(),
-        topic_configs: run::topic_configs(),
+        topics: producer::topics(),
+        topic_configs: producer::topic_configs(),
     };
     let outcome = kill::run(&plan, &mut |text| report.progress(text))
         .context(&format!("kill rig (data and ledger are in {})", work.display()))?;
@@ -243,10 +252,7 @@ fn kill(args: &KillArgs, seed: u64, report: &mut Report) -> Result<()> {
         at(99)
     );
     report.line("kill -9", outcome.passed(), &detail);
-    if outcome.passed() && args.broker.work.is_none() && args.data_dir.is_none() {
-        std::fs::remove_dir_all(&work).context("clearing up")?;
-    }
-    Ok(())
+    clear_up(&args.broker, &work, outcome.passed())
 }
 
 fn gate(fs: FsChoice, mib: usize, args: &BrokerArgs, report: &mut Report) -> Result<()> {

@@ -2,7 +2,7 @@
 //! the same sequence, every acknowledgement into the ledger.
 //!
 //! Invariants: a batch leaves `pending` only by an acknowledgement; per lane at most five batches are pending (the window
-//! a broker must remember); after a reconnect everything pending is sent again, oldest first, before anything new.
+//! a broker must remember), and one until the first is acknowledged; after a reconnect everything pending is sent again, oldest first, before anything new.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -30,6 +30,25 @@ pub struct Lane {
     pub topic: &'static str,
     /// Partition of it.
     pub partition: i32,
+}
+
+/// Topics of the load.
+pub fn topics() -> Vec<Topic> {
+    vec![
+        Topic {
+            name: "ledger.a",
+            partitions: 5,
+        },
+        Topic {
+            name: "ledger.b",
+            partitions: 3,
+        },
+    ]
+}
+
+/// Configuration of the topics: small segments, so that rolls happen all the time.
+pub fn topic_configs() -> Vec<(&'static str, &'static str)> {
+    vec![("segment.bytes", "1048576"), ("retention.ms", "-1")]
 }
 
 /// All lanes of `topics` in order.
@@ -102,6 +121,7 @@ struct LaneState {
     next_n: u32,
     pending: VecDeque<Pending>,
     refusals: u32,
+    acked: bool,
 }
 
 /// (lane, first_n) of each batch of a request.
@@ -217,7 +237,9 @@ impl Worker {
         for _ in 0..1 + self.rng.below(3) {
             let lane = self.rng.below(self.lanes.len() as u64) as usize;
             let state = &mut self.lanes[lane];
-            if state.pending.len() >= WINDOW || parts.iter().any(|(used, _)| *used == lane) {
+            // A broker that knows nothing of a producer takes any first sequence, so nothing may overtake the first batch.
+            let window = if state.acked { WINDOW } else { 1 };
+            if state.pending.len() >= window || parts.iter().any(|(used, _)| *used == lane) {
                 continue;
             }
             let (first_n, count) = (state.next_n, 1 + self.rng.below(8) as u32);
@@ -260,7 +282,7 @@ impl Worker {
 
     fn acknowledge(&mut self, lane: usize, first_n: u32, base_offset: i64, sequence: u64) -> Option<Ack> {
         let state = &mut self.lanes[lane];
-        state.refusals = 0;
+        (state.refusals, state.acked) = (0, true);
         let batch = state.pending.pop_front().filter(|batch| batch.first_n == first_n);
         let Some(batch) = batch else {
             let text = format!(

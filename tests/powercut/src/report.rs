@@ -118,6 +118,11 @@ impl Report {
         }
     }
 
+    /// True while nothing has failed.
+    pub fn clean(&self) -> bool {
+        self.failed == 0
+    }
+
     /// Prints the closing line; true when nothing failed and something passed.
     pub fn close(&self) -> bool {
         self.clear_progress();

@@ -7,7 +7,7 @@ use crate::broker::{self, Spec};
 use crate::check::{self, Verdict};
 use crate::cut::{self, Cutter, MODES};
 use crate::error::{Context, Result};
-use crate::kafka::api::Topic;
+use crate::producer::{topic_configs, topics};
 use crate::record::{self, Recording, Settings};
 use crate::report::Report;
 use crate::rig::{Shape, Stage};
@@ -40,25 +40,6 @@ pub struct Plan {
     pub work: PathBuf,
     /// Keep images of failures.
     pub keep: bool,
-}
-
-/// Topics of the load.
-pub fn topics() -> Vec<Topic> {
-    vec![
-        Topic {
-            name: "ledger.a",
-            partitions: 5,
-        },
-        Topic {
-            name: "ledger.b",
-            partitions: 3,
-        },
-    ]
-}
-
-/// Their configuration: small segments, so that rolls happen all the time.
-pub fn topic_configs() -> Vec<(&'static str, &'static str)> {
-    vec![("segment.bytes", "1048576"), ("retention.ms", "-1")]
 }
 
 /// Sums over images.
