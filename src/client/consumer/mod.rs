@@ -3,15 +3,18 @@
 //! No groups and no fetch sessions: each request is complete in itself (KIP-227, epoch -1). Memory holds one fetch per
 //! leader, compressed, and one decompressed batch.
 
+mod slot;
+mod start;
+
+pub use self::start::Start;
+
+use self::slot::{Chunk, Slot};
 use crate::client::Result;
 use crate::client::admin::{self, EARLIEST, LATEST};
-use crate::client::batch;
 use crate::client::cluster::{Cluster, Scope, Topic};
 use crate::client::conn::Pending;
 use crate::client::error::{ClientError, Refusal};
 use crate::client::record::Consumed;
-use crate::wire::batch::batches;
-use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
@@ -20,7 +23,6 @@ use kafka_protocol::protocol::StrBytes;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use uuid::Uuid;
 
 /// Fetch versions up to this name topics, later ones use ids (KIP-516).
 const LAST_VERSION_WITH_NAMES: i16 = 12;
@@ -28,23 +30,6 @@ const LAST_VERSION_WITH_NAMES: i16 = 12;
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// Longest poll when several leaders are asked one after the other.
 const SHARED_WAIT: Duration = Duration::from_millis(100);
-
-/// Where to begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// The oldest record there is.
-    Earliest,
-    /// The next record to come.
-    Latest,
-    /// This offset, which must exist or be the next to come.
-    Offset(i64),
-    /// This many offsets after the oldest.
-    AfterEarliest(i64),
-    /// This many offsets before the end.
-    BeforeLatest(i64),
-    /// The first record with this timestamp (ms) or a later one; the end if there is none.
-    Timestamp(i64),
-}
 
 /// How to read.
 #[derive(Clone, Debug)]
@@ -65,45 +50,6 @@ impl Default for ConsumerOptions {
             partition_bytes: 4 << 20,
         }
     }
-}
-
-/// One assigned partition.
-#[derive(Debug)]
-struct Slot {
-    topic: Arc<str>,
-    topic_id: Uuid,
-    partition: i32,
-    leader: Option<i32>,
-    /// Offset to fetch next.
-    position: i64,
-    /// Offset to stop before.
-    stop: Option<i64>,
-    /// Fetched, but not given out yet.
-    is_queued: bool,
-}
-
-impl Slot {
-    fn is_done(&self) -> bool {
-        self.stop.is_some_and(|stop| self.position >= stop)
-    }
-
-    fn place(&self) -> String {
-        format!(
-            "{} partition {} at offset {}",
-            self.topic, self.partition, self.position
-        )
-    }
-}
-
-/// The answer for one partition: raw batches, decoded one by one.
-#[derive(Debug)]
-struct Chunk {
-    slot: usize,
-    records: Bytes,
-    /// Aborted transactions (producer id, first offset) by first offset.
-    aborted: VecDeque<(i64, i64)>,
-    /// Producers whose transaction is known to be aborted here.
-    skipping: Vec<i64>,
 }
 
 /// Reads partitions of a cluster.
@@ -212,7 +158,10 @@ impl Consumer {
             self.fetch(max_wait)?;
         }
         while let Some(mut chunk) = self.chunks.pop_front() {
-            let records = self.next_batch(&mut chunk);
+            let Some(slot) = self.slots.get_mut(chunk.slot) else {
+                continue;
+            };
+            let records = chunk.next_batch(slot, self.options.read_committed);
             match (records, chunk.records.is_empty()) {
                 (Ok(records), false) if records.is_empty() => self.chunks.push_front(chunk),
                 (Ok(records), is_over) => {
@@ -235,49 +184,6 @@ impl Consumer {
         if let Some(slot) = self.slots.get_mut(slot) {
             slot.is_queued = false;
         }
-    }
-
-    /// Offsets to begin at, by partition.
-    fn positions(&mut self, topic: &Topic, wanted: &[i32], start: Start) -> Result<BTreeMap<i32, i64>> {
-        if let Start::Timestamp(timestamp_ms) = start {
-            let mut found = self.offsets(topic, wanted, timestamp_ms)?;
-            let ends = self.offsets(topic, wanted, LATEST)?;
-            for (partition, offset) in &mut found {
-                if *offset < 0 {
-                    *offset = ends.get(partition).copied().unwrap_or(0);
-                }
-            }
-            return Ok(found);
-        }
-        if start == Start::Earliest {
-            return self.offsets(topic, wanted, EARLIEST);
-        }
-        let ends = self.offsets(topic, wanted, LATEST)?;
-        if start == Start::Latest {
-            return Ok(ends);
-        }
-        let starts = self.offsets(topic, wanted, EARLIEST)?;
-        let mut positions = BTreeMap::new();
-        for (&partition, &first) in &starts {
-            let end = ends.get(&partition).copied().unwrap_or(first);
-            let offset = match start {
-                Start::AfterEarliest(count) => first.saturating_add(count).min(end),
-                Start::BeforeLatest(count) => end.saturating_sub(count).max(first),
-                Start::Offset(offset) if (first..=end).contains(&offset) => offset,
-                Start::Offset(offset) => {
-                    let message = format!("it holds offsets {first} to {} (the next will be {end})", end - 1);
-                    let refusal = Refusal {
-                        code: ResponseError::OffsetOutOfRange.code(),
-                        message: Some(message),
-                    };
-                    let what = format!("read {} partition {partition} from offset {offset}", topic.name);
-                    return Err(ClientError::refused(what, refusal));
-                }
-                Start::Earliest | Start::Latest | Start::Timestamp(_) => first,
-            };
-            positions.insert(partition, offset);
-        }
-        Ok(positions)
     }
 
     fn offsets(&mut self, topic: &Topic, wanted: &[i32], timestamp: i64) -> Result<BTreeMap<i32, i64>> {
@@ -457,55 +363,6 @@ impl Consumer {
             slot.stop = slot.stop.map(|stop| if stop < start { start } else { stop });
         }
         Ok(())
-    }
-
-    /// Decodes the first batch of a chunk and drops it from it. Incomplete batches at the end are left for the next fetch.
-    fn next_batch(&mut self, chunk: &mut Chunk) -> Result<Vec<Consumed>> {
-        let Some(slot) = self.slots.get_mut(chunk.slot) else {
-            return Ok(Vec::new());
-        };
-        let unreadable = |slot: &Slot, cause: String| ClientError::Records {
-            place: slot.place(),
-            cause,
-        };
-        let view = match batches(&chunk.records).next() {
-            Some(Ok(view)) => view,
-            Some(Err((_, cause))) => return Err(unreadable(slot, cause)),
-            None => {
-                chunk.records = Bytes::new();
-                return Ok(Vec::new());
-            }
-        };
-        let info = view.info();
-        while chunk
-            .aborted
-            .front()
-            .is_some_and(|&(_, first_offset)| first_offset <= info.last_offset())
-        {
-            chunk
-                .skipping
-                .extend(chunk.aborted.pop_front().map(|(producer_id, _)| producer_id));
-        }
-        let is_aborted = info.is_transactional() && chunk.skipping.contains(&info.producer_id);
-        let mut records = Vec::new();
-        if info.is_control() {
-            if batch::is_abort_marker(&view) {
-                chunk.skipping.retain(|&producer_id| producer_id != info.producer_id);
-            }
-        } else if !is_aborted || !self.options.read_committed {
-            let bytes = chunk.records.slice(..view.bytes().len());
-            records = batch::decode(&slot.topic, slot.partition, &bytes).map_err(|cause| unreadable(slot, cause))?;
-            // A fetch from inside a batch brings the whole batch.
-            let wanted = slot.position..slot.stop.unwrap_or(i64::MAX);
-            records.retain(|record| wanted.contains(&record.offset));
-        }
-        let length = view.bytes().len();
-        chunk.records = chunk.records.slice(length..);
-        slot.position = slot.position.max(info.last_offset().saturating_add(1));
-        if slot.is_done() {
-            chunk.records = Bytes::new();
-        }
-        Ok(records)
     }
 
     /// Looks up leaders, topic ids and brokers again.

@@ -3,14 +3,14 @@
 //! With acks=all it is idempotent where the broker can (KIP-98), so a retry never duplicates. One batch per partition is in
 //! flight, so order is kept. Buffers hold at most [`ProducerOptions::buffer_bytes`] plus one record.
 
+mod outgoing;
+
+use self::outgoing::{Outgoing, Stamp, TopicState, batch_sequence, choose, encode, refused};
 use crate::client::Result;
-use crate::client::batch::{self, Sequence};
-use crate::client::cluster::{Cluster, Scope, Topic};
+use crate::client::cluster::{Cluster, Scope};
 use crate::client::error::{ClientError, Refusal};
-use crate::client::partitioner::partition_of;
 use crate::client::record::Record;
 use crate::wire::compress::Compression;
-use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
@@ -91,38 +91,6 @@ pub struct Delivery {
     pub base_offset: i64,
     /// Number of records, in the order they were given.
     pub count: usize,
-}
-
-/// What all batches of one flush have in common.
-#[derive(Clone, Copy, Debug)]
-struct Stamp {
-    codec: Compression,
-    identity: Option<(i64, i16)>,
-    now_ms: i64,
-}
-
-/// A batch on its way: kept encoded, so that a retry sends the same bytes.
-#[derive(Debug)]
-struct Outgoing {
-    topic: String,
-    partition: i32,
-    records: Vec<Record>,
-    encoded: Bytes,
-}
-
-#[derive(Debug)]
-struct TopicState {
-    topic: Topic,
-    /// Next partition for records without a key.
-    turn: usize,
-    buffers: BTreeMap<i32, Buffer>,
-    sequences: BTreeMap<i32, i32>,
-}
-
-#[derive(Debug, Default)]
-struct Buffer {
-    records: Vec<Record>,
-    bytes: usize,
 }
 
 /// Sends records to a cluster.
@@ -546,67 +514,4 @@ impl Producer {
             Err(error) => Err(error),
         }
     }
-}
-
-fn refused(one: &Outgoing, refusal: Refusal) -> ClientError {
-    ClientError::refused(format!("write to {} partition {}", one.topic, one.partition), refusal)
-}
-
-fn choose(state: &TopicState, partition: Option<i32>, key: Option<&[u8]>) -> Result<i32> {
-    let partitions = &state.topic.partitions;
-    let index = match (partition, key) {
-        (Some(wanted), _) => partitions.iter().position(|candidate| candidate.index == wanted),
-        (None, Some(key)) => Some(partition_of(key, partitions.len())),
-        (None, None) => Some(state.turn % partitions.len().max(1)),
-    };
-    index
-        .and_then(|index| partitions.get(index))
-        .map(|found| found.index)
-        .ok_or_else(|| {
-            let message = format!(
-                "{} has {} partitions, numbered from 0",
-                state.topic.name,
-                partitions.len()
-            );
-            let refusal = Refusal {
-                code: ResponseError::UnknownTopicOrPartition.code(),
-                message: Some(message),
-            };
-            ClientError::refused(
-                format!("write to {} partition {}", state.topic.name, partition.unwrap_or(-1)),
-                refusal,
-            )
-        })
-}
-
-fn encode(
-    topic: &str,
-    partition: i32,
-    records: Vec<Record>,
-    stamp: Stamp,
-    next_sequence: &mut i32,
-) -> Result<Outgoing> {
-    let sequence = stamp.identity.map(|(producer_id, producer_epoch)| Sequence {
-        producer_id,
-        producer_epoch,
-        first: *next_sequence,
-    });
-    // Sequence numbers wrap from i32::MAX to 0.
-    *next_sequence = (i64::from(*next_sequence) + records.len() as i64).rem_euclid(1 << 31) as i32;
-    let encoded =
-        batch::encode(&records, stamp.codec, sequence, stamp.now_ms).map_err(|cause| ClientError::Records {
-            place: format!("records for {topic} partition {partition}"),
-            cause,
-        })?;
-    Ok(Outgoing {
-        topic: topic.to_string(),
-        partition,
-        records,
-        encoded,
-    })
-}
-
-/// The first sequence number inside an encoded batch.
-fn batch_sequence(encoded: &[u8]) -> i32 {
-    crate::wire::batch::BatchInfo::peek(encoded).map_or(0, |info| info.base_sequence.max(0))
 }
