@@ -1,6 +1,8 @@
 //! ringlog: a Kafka-compatible broker. See ARCHITECTURE.md for the map.
 
 pub mod api;
+#[cfg(feature = "runtime")]
+pub mod background;
 pub mod base;
 #[cfg(feature = "runtime")]
 pub mod cli;
