@@ -4,6 +4,9 @@
 //! Produce and Fetch carry record bytes through without copying them. Everything here is a function of its input: no I/O,
 //! no clock, no state between calls. Must not know topics, sessions or what a request leads to.
 //!
+//! The messages are described here and not taken from the `kafka-protocol` crate, whose decoders allocate what a count claims
+//! and whose encoders copy record bytes; the crate is the oracle in the tests (`tests/golden/`) and serves our own client.
+//!
 //! Way in: [`header`] (what is asked) -> [`api`] (is it served) -> [`produce`], [`fetch`] or [`control`] (what exactly);
 //! record bytes: [`batch`] (header and checks) -> [`compress`] -> [`record`] (records inside).
 
