@@ -81,7 +81,7 @@ impl Store {
             }
         }
         let config = part.topic.config.clone();
-        let recompressed = recompress(&config, &info, &request.records)?;
+        let recompressed = recompress(&config, &info, &view)?;
         let records = recompressed.as_ref().unwrap_or(&request.records);
         check_content(&config, &info, records, cx.now.wall_ms)?;
         self.check_size(&config, records.len())?;
@@ -289,7 +289,7 @@ fn check_batch(info: &BatchInfo, version: i16) -> Result<(), Refusal> {
 }
 
 /// The batch in the topic's own codec, when `compression.type` names another than the producer's.
-fn recompress(config: &TopicConfig, info: &BatchInfo, batch: &Bytes) -> Result<Option<Bytes>, Refusal> {
+fn recompress(config: &TopicConfig, info: &BatchInfo, view: &BatchView) -> Result<Option<Bytes>, Refusal> {
     let Some(codec) = config
         .compression
         .and_then(|id| Compression::of_attributes(i16::from(id)))
@@ -299,7 +299,8 @@ fn recompress(config: &TopicConfig, info: &BatchInfo, batch: &Bytes) -> Result<O
     if codec == info.compression() {
         return Ok(None);
     }
-    let stored = records::recompress(batch, codec).map_err(|why| refuse(ErrorCode::CorruptMessage, why))?;
+    let limit = records::expansion_limit(view.body().len());
+    let stored = batch::recompress(view, codec, limit).map_err(refused)?;
     Ok(Some(Bytes::from(stored)))
 }
 

@@ -86,7 +86,8 @@ impl Store {
             return;
         };
         let len = block_ceil(frame_bytes) as u64;
-        if needs_roll(part, len, cx.now.wall_ms) {
+        let segment_bytes = part.topic.config.segment_bytes.min(self.config.segment_bytes_max);
+        if needs_roll(part, len, segment_bytes, cx.now.wall_ms) {
             self.roll(cx, key, first_offset);
         }
         if self.ensure_space(cx, key, first_offset, len) {
@@ -146,7 +147,7 @@ impl Store {
         if part.segments.last().is_none_or(|s| s.sealed) {
             part.segments.push(Segment::new(first_offset, cx.now.wall_ms));
         }
-        let (id, segment_bytes) = (part.id, part.topic.config.segment_bytes);
+        let (id, segment_bytes) = (part.id, part.topic.config.segment_bytes.min(self.config.segment_bytes_max));
         let Some(active) = part.segments.last_mut() else {
             return false;
         };
@@ -453,13 +454,13 @@ pub(crate) fn first_undestaged_lsn(part: &Partition) -> Option<Lsn> {
     part.tail.from(part.destaged_end).next().map(|f| f.lsn)
 }
 
-fn needs_roll(part: &Partition, len: u64, now_ms: i64) -> bool {
+fn needs_roll(part: &Partition, len: u64, segment_bytes: u64, now_ms: i64) -> bool {
     let config = &part.topic.config;
     part.segments.last().is_some_and(|active| {
         !active.sealed
             && active.written > 0
             && (part.roll_requested
-                || active.written + len > config.segment_bytes
+                || active.written + len > segment_bytes
                 || now_ms.saturating_sub(active.created_ms) > config.segment_ms)
     })
 }

@@ -52,6 +52,8 @@ pub struct StoreConfig {
     pub producer_expiration_ms: i64,
     /// Free bytes below which produce is refused (2 % of the disk is a good choice).
     pub disk_reserve_bytes: u64,
+    /// Segments are rolled at this size even when `segment.bytes` is larger.
+    pub segment_bytes_max: u64,
 }
 
 /// What a store call may use and produce.

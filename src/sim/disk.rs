@@ -204,3 +204,14 @@ fn survive(image: &mut Vec<u8>, write: &PendingWrite, chance: &mut Prng) {
         }
     }
 }
+
+impl SimDisk {
+    /// The process is killed, the machine lives: completed writes survive, each write in flight happens or not, whole.
+    pub fn kill(&mut self, in_flight: &[(String, u64, Bytes)], chance: &mut Prng) {
+        for (name, at, data) in in_flight {
+            if chance.chance(50) {
+                let _ = self.write(name, *at, data, false);
+            }
+        }
+    }
+}
