@@ -2,6 +2,8 @@
 //!
 //! Accepts only the next lsn of the expected run; a newer run starts at the head of a file. Where the chain ends, a later block
 //! of the same run that was issued after the missing one was durable proves damage (an error), anything else is a torn tail.
+//! The caller flushes the journal files *before* it reads them: a write that the killed predecessor had in flight may be
+//! readable and not yet durable, and what recovery accepts is served and built upon.
 
 use crate::base::buf::BLOCK;
 use crate::base::ids::{FileId, PartitionId, TopicId};

@@ -147,7 +147,10 @@ impl Store {
         if part.segments.last().is_none_or(|s| s.sealed) {
             part.segments.push(Segment::new(first_offset, cx.now.wall_ms));
         }
-        let (id, segment_bytes) = (part.id, part.topic.config.segment_bytes.min(self.config.segment_bytes_max));
+        let (id, segment_bytes) = (
+            part.id,
+            part.topic.config.segment_bytes.min(self.config.segment_bytes_max),
+        );
         let Some(active) = part.segments.last_mut() else {
             return false;
         };

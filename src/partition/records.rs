@@ -20,7 +20,9 @@ pub(crate) struct RecordHead<'a> {
 pub(crate) fn walk(batch: &[u8], mut visit: impl FnMut(RecordHead) -> bool) -> Result<(), String> {
     let view = BatchView::parse(batch).map_err(|(_, why)| why)?;
     let info = view.info();
-    let body = view.decompressed(expansion_limit(view.body().len())).map_err(|(_, why)| why)?;
+    let body = view
+        .decompressed(expansion_limit(view.body().len()))
+        .map_err(|(_, why)| why)?;
     for (index, record) in Records::new(&body, info.record_count).enumerate() {
         let record = record.map_err(|fault| fault.to_string())?;
         let head = RecordHead {

@@ -40,7 +40,14 @@ pub(crate) struct ControllerHost {
 impl ControllerHost {
     pub(crate) fn new(machine: Controller, shard_count: u16) -> Self {
         let published = machine.image().version;
-        ControllerHost { machine, shard_count, staged: VecDeque::new(), preparing: None, published, answers: VecDeque::new() }
+        ControllerHost {
+            machine,
+            shard_count,
+            staged: VecDeque::new(),
+            preparing: None,
+            published,
+            answers: VecDeque::new(),
+        }
     }
 
     /// Plans a request and stages its records.
@@ -50,7 +57,11 @@ impl ControllerHost {
             let number = store.stage_meta(&record.encode());
             self.staged.push_back((number, record));
         }
-        self.answers.push_back(Waiting { version: planned.version, reply, answer: planned.reply });
+        self.answers.push_back(Waiting {
+            version: planned.version,
+            reply,
+            answer: planned.reply,
+        });
     }
 
     /// Replays the records below `durable_end`.
@@ -69,7 +80,10 @@ impl ControllerHost {
             return None;
         }
         let missing = (0..self.shard_count).map(ShardId).collect();
-        self.preparing = Some(Preparing { image: image.clone(), missing });
+        self.preparing = Some(Preparing {
+            image: image.clone(),
+            missing,
+        });
         Some(image)
     }
 

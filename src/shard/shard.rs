@@ -10,7 +10,7 @@ use crate::controller::image::Image;
 use crate::controller::machine::Controller;
 use crate::controller::request::ControllerRequest;
 use crate::log::recovery::{Damage, Recovered};
-use crate::metrics::ShardMetrics;
+use crate::metrics::{MemoryKind, ShardMetrics};
 use crate::partition::request::{OwnerReply, OwnerRequest, ReplyTo};
 use crate::partition::store::{Store, StoreConfig, StoreCx};
 use crate::shard::event::{Event, ShardMessage};
@@ -125,7 +125,10 @@ impl Shard {
 
     /// Monotonic nanoseconds at which the runtime should give `Event::Tick`.
     pub fn next_deadline(&self) -> Option<u64> {
-        [self.edge.next_deadline(), self.store.next_deadline()].into_iter().flatten().min()
+        [self.edge.next_deadline(), self.store.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Why the shard no longer acknowledges, once it does not.
@@ -142,7 +145,8 @@ impl Shard {
     pub fn metrics(&mut self) -> &mut ShardMetrics {
         self.metrics.connections = self.edge.connections() as u64;
         self.store.report(&mut self.metrics);
-        self.metrics.set_session_memory(self.edge.memory_used() as u64);
+        self.metrics
+            .set_memory(MemoryKind::Sessions, self.edge.memory_used() as u64);
         &mut self.metrics
     }
 
@@ -173,14 +177,19 @@ impl Shard {
             ShardMessage::Request { reply, request } => {
                 self.with_store(now, out, |store, cx| store.on_request(cx, reply, request));
             }
-            ShardMessage::Reply { reply, answer } => self.with_edge(now, out, |edge, cx| edge.on_owner_reply(cx, reply, answer)),
+            ShardMessage::Reply { reply, answer } => {
+                self.with_edge(now, out, |edge, cx| edge.on_owner_reply(cx, reply, answer))
+            }
             ShardMessage::Control { reply, request } => self.plan(reply, request),
             ShardMessage::ControlReply { reply, answer } => {
                 self.with_edge(now, out, |edge, cx| edge.on_control_reply(cx, reply, answer));
             }
             ShardMessage::ImagePrepare { image } => {
                 self.prepare(now, image.clone(), out);
-                let message = ShardMessage::ImagePrepared { shard: self.id, version: image.version };
+                let message = ShardMessage::ImagePrepared {
+                    shard: self.id,
+                    version: image.version,
+                };
                 out.messages.push((ShardId(0), message));
             }
             ShardMessage::ImagePrepared { shard, version } => {
@@ -207,7 +216,8 @@ impl Shard {
                 if self.host.is_some() {
                     self.plan(reply, request);
                 } else {
-                    out.messages.push((ShardId(0), ShardMessage::Control { reply, request }));
+                    out.messages
+                        .push((ShardId(0), ShardMessage::Control { reply, request }));
                 }
             } else if !self.pump_metadata(now, out) {
                 return;
@@ -235,7 +245,8 @@ impl Shard {
         host.on_durable(self.store.meta_durable());
         if let Some(image) = host.start_prepare() {
             for shard in 1..self.shard_count {
-                out.messages.push((ShardId(shard), ShardMessage::ImagePrepare { image: image.clone() }));
+                out.messages
+                    .push((ShardId(shard), ShardMessage::ImagePrepare { image: image.clone() }));
             }
             self.prepare(now, image.clone(), out);
             if let Some(host) = &mut self.host {
@@ -245,16 +256,20 @@ impl Shard {
         }
         if let Some(image) = host.take_prepared() {
             for shard in 1..self.shard_count {
-                out.messages.push((ShardId(shard), ShardMessage::ImagePublish { image: image.clone() }));
+                out.messages
+                    .push((ShardId(shard), ShardMessage::ImagePublish { image: image.clone() }));
             }
             self.publish(now, image, out);
             return true;
         }
-        let Some((reply, answer)) = host.take_answer() else { return false };
+        let Some((reply, answer)) = host.take_answer() else {
+            return false;
+        };
         if reply.shard == self.id {
             self.with_edge(now, out, |edge, cx| edge.on_control_reply(cx, reply, answer));
         } else {
-            out.messages.push((reply.shard, ShardMessage::ControlReply { reply, answer }));
+            out.messages
+                .push((reply.shard, ShardMessage::ControlReply { reply, answer }));
         }
         true
     }
@@ -271,7 +286,12 @@ impl Shard {
     }
 
     fn with_store(&mut self, now: Now, out: &mut Out, call: impl FnOnce(&mut Store, &mut StoreCx)) {
-        let mut cx = StoreCx { now, effects: &mut out.effects, replies: &mut self.replies, metrics: &mut self.metrics };
+        let mut cx = StoreCx {
+            now,
+            effects: &mut out.effects,
+            replies: &mut self.replies,
+            metrics: &mut self.metrics,
+        };
         call(&mut self.store, &mut cx);
     }
 
@@ -284,6 +304,7 @@ impl Shard {
             effects: &mut out.effects,
             requests: &mut self.requests,
             control: &mut self.control,
+            metrics: &mut self.metrics,
         };
         call(&mut self.edge, &mut cx);
     }

@@ -99,7 +99,12 @@ impl Producer {
     /// A producer with nothing sent.
     pub fn new(client: usize, partition: u32, idempotent: bool, mut chance: Prng) -> Self {
         Producer {
-            wire: Wire { client, partition, link: None, correlation: 0 },
+            wire: Wire {
+                client,
+                partition,
+                link: None,
+                correlation: 0,
+            },
             idempotent,
             identity: None,
             identity_asked: false,
@@ -145,9 +150,17 @@ impl Producer {
             let correlation = self.wire.next_correlation();
             let batch = &mut self.unacked[index];
             batch.correlation = Some(correlation);
-            let part = [ProducePartition { index: self.wire.partition as i32, records: Some(&batch.bytes) }];
+            let part = [ProducePartition {
+                index: self.wire.partition as i32,
+                records: Some(&batch.bytes),
+            }];
             let bytes = frame(ApiKey::Produce, PRODUCE_VERSION, correlation, |out| {
-                encode_request(PRODUCE_VERSION, (None, -1, 30_000), &[(TopicRef::Name(TOPIC), &part[..])], out);
+                encode_request(
+                    PRODUCE_VERSION,
+                    (None, -1, 30_000),
+                    &[(TopicRef::Name(TOPIC), &part[..])],
+                    out,
+                );
             });
             self.wire.send(nets, &bytes);
         }
@@ -159,7 +172,10 @@ impl Producer {
         }
         self.identity_asked = true;
         let correlation = self.wire.next_correlation();
-        let request = InitProducerIdRequest { transaction_timeout_ms: 1000, ..Default::default() };
+        let request = InitProducerIdRequest {
+            transaction_timeout_ms: 1000,
+            ..Default::default()
+        };
         let bytes = request_frame::<InitProducerId>(&request, 4, correlation, Some("sim"));
         self.wire.send(nets, &bytes);
     }
@@ -175,7 +191,11 @@ impl Producer {
         for i in 0..records {
             let number = first_number + i as u64;
             let key = format!("{}:{number}", self.wire.client);
-            let len = if self.chance.chance(5) { self.chance.between(1000, 9000) } else { self.chance.below(300) };
+            let len = if self.chance.chance(5) {
+                self.chance.between(1000, 9000)
+            } else {
+                self.chance.below(300)
+            };
             let mut filler = Prng::new(number ^ (self.wire.client as u64) << 40);
             let value: Vec<u8> = (0..len).map(|_| filler.next() as u8).collect();
             contents.push(content_of(key.as_bytes(), &value));
@@ -183,7 +203,13 @@ impl Producer {
         }
         self.next_number += records as u64;
         let bytes = Bytes::from(builder.build().unwrap_or_default());
-        Batch { first_number, records, bytes, contents, correlation: None }
+        Batch {
+            first_number,
+            records,
+            bytes,
+            contents,
+            correlation: None,
+        }
     }
 
     /// Takes a reply. `Err` = a broken rule.
@@ -193,27 +219,49 @@ impl Producer {
         }
         let (correlation, body) = open_reply(ApiKey::Produce, PRODUCE_VERSION, reply)?;
         let response = ProduceResponse::decode(PRODUCE_VERSION, &body).map_err(|e| e.to_string())?;
-        let part = response.topics.first().and_then(|t| t.partitions.first()).ok_or("a produce answer without partition")?;
+        let part = response
+            .topics
+            .first()
+            .and_then(|t| t.partitions.first())
+            .ok_or("a produce answer without partition")?;
         let oldest = self.unacked.front().and_then(|b| b.correlation);
         if oldest != Some(correlation) {
-            return Err(format!("client {}: answer {correlation} while {oldest:?} is the oldest", self.wire.client));
+            return Err(format!(
+                "client {}: answer {correlation} while {oldest:?} is the oldest",
+                self.wire.client
+            ));
         }
         if part.error != ErrorCode::None {
             return self.on_refused(part.error, part.error_message.as_deref(), nets);
         }
-        let Some(batch) = self.unacked.pop_front() else { return Ok(()) };
+        let Some(batch) = self.unacked.pop_front() else {
+            return Ok(());
+        };
         let partition = ledger.partition(self.wire.partition);
         for i in 0..batch.records {
-            let name = RecordName { client: self.wire.client as u32, number: batch.first_number + i as u64 };
-            let seen = Seen { name, content: batch.contents[i as usize] };
-            partition.acknowledged(part.base_offset + i64::from(i), seen).map_err(|why| format!("partition {}: {why}", self.wire.partition))?;
+            let name = RecordName {
+                client: self.wire.client as u32,
+                number: batch.first_number + i as u64,
+            };
+            let seen = Seen {
+                name,
+                content: batch.contents[i as usize],
+            };
+            partition
+                .acknowledged(part.base_offset + i64::from(i), seen)
+                .map_err(|why| format!("partition {}: {why}", self.wire.partition))?;
         }
         Ok(())
     }
 
     fn on_refused(&mut self, error: ErrorCode, message: Option<&str>, nets: &mut [SimNet]) -> Result<(), String> {
         if !error.is_retriable() {
-            return Err(format!("client {}: batch refused with {} ({})", self.wire.client, error.name(), message.unwrap_or("")));
+            return Err(format!(
+                "client {}: batch refused with {} ({})",
+                self.wire.client,
+                error.name(),
+                message.unwrap_or("")
+            ));
         }
         // As clients do: everything behind it goes again as well, over a new connection.
         self.wire.disconnect(nets);
@@ -255,7 +303,12 @@ impl LogReader {
     /// A reader at offset 0.
     pub fn new(client: usize, partition: u32, chance: Prng) -> Self {
         LogReader {
-            wire: Wire { client, partition, link: None, correlation: 0 },
+            wire: Wire {
+                client,
+                partition,
+                link: None,
+                correlation: 0,
+            },
             next_offset: 0,
             waiting: false,
             chance,
@@ -292,11 +345,17 @@ impl LogReader {
             max_wait_ms: self.chance.below(20) as i32,
             min_bytes: self.chance.below(5_000) as i32,
             max_bytes: self.chance.between(1, 60_000) as i32,
-            topics: vec![FetchRequestTopic { topic: TOPIC.into(), topic_id: TopicId::ZERO, partitions: vec![part] }],
+            topics: vec![FetchRequestTopic {
+                topic: TOPIC.into(),
+                topic_id: TopicId::ZERO,
+                partitions: vec![part],
+            }],
             ..Default::default()
         };
         let correlation = self.wire.next_correlation();
-        let bytes = frame(ApiKey::Fetch, FETCH_VERSION, correlation, |out| request.encode(FETCH_VERSION, out));
+        let bytes = frame(ApiKey::Fetch, FETCH_VERSION, correlation, |out| {
+            request.encode(FETCH_VERSION, out)
+        });
         self.wire.send(nets, &bytes);
     }
 
@@ -305,11 +364,16 @@ impl LogReader {
         self.waiting = false;
         let (_, body) = open_reply(ApiKey::Fetch, FETCH_VERSION, reply)?;
         let response = FetchResponse::decode(FETCH_VERSION, &body).map_err(|e| e.to_string())?;
-        let Some(part) = response.topics.first().and_then(|t| t.partitions.first()) else { return Ok(()) };
+        let Some(part) = response.topics.first().and_then(|t| t.partitions.first()) else {
+            return Ok(());
+        };
         match part.error {
             ErrorCode::None => {}
             ErrorCode::OffsetOutOfRange => {
-                return Err(format!("partition {}: offset {} is out of range", self.wire.partition, self.next_offset));
+                return Err(format!(
+                    "partition {}: offset {} is out of range",
+                    self.wire.partition, self.next_offset
+                ));
             }
             _ => return Ok(()), // e.g. a simulated read error: asked again
         }
@@ -323,7 +387,9 @@ impl LogReader {
     }
 
     fn take_batch(&mut self, batch: &BatchView, ledger: &mut Ledger) -> Result<(), String> {
-        let info = batch.verify().map_err(|(_, why)| format!("a batch read does not verify: {why}"))?;
+        let info = batch
+            .verify()
+            .map_err(|(_, why)| format!("a batch read does not verify: {why}"))?;
         for record in Records::new(batch.body(), info.record_count) {
             let record = record.map_err(|e| e.to_string())?;
             let offset = info.base_offset + i64::from(record.offset_delta);
@@ -331,12 +397,21 @@ impl LogReader {
                 continue;
             }
             if offset != self.next_offset {
-                return Err(format!("partition {}: read offset {offset}, wanted {}", self.wire.partition, self.next_offset));
+                return Err(format!(
+                    "partition {}: read offset {offset}, wanted {}",
+                    self.wire.partition, self.next_offset
+                ));
             }
             let key = record.key.unwrap_or_default();
             let name = name_of(key).ok_or("a record read has a strange key")?;
-            let seen = Seen { name, content: content_of(key, record.value.unwrap_or_default()) };
-            ledger.partition(self.wire.partition).was_read(offset, seen.clone()).map_err(|why| format!("partition {}: {why}", self.wire.partition))?;
+            let seen = Seen {
+                name,
+                content: content_of(key, record.value.unwrap_or_default()),
+            };
+            ledger
+                .partition(self.wire.partition)
+                .was_read(offset, seen.clone())
+                .map_err(|why| format!("partition {}: {why}", self.wire.partition))?;
             self.log.push((offset, seen));
             self.next_offset = offset + 1;
         }
@@ -347,5 +422,8 @@ impl LogReader {
 fn name_of(key: &[u8]) -> Option<RecordName> {
     let text = std::str::from_utf8(key).ok()?;
     let (client, number) = text.split_once(':')?;
-    Some(RecordName { client: client.parse().ok()?, number: number.parse().ok()? })
+    Some(RecordName {
+        client: client.parse().ok()?,
+        number: number.parse().ok()?,
+    })
 }

@@ -100,15 +100,24 @@ impl PartitionLedger {
                 && let Some(last) = last_number.insert(name.client, name.number)
                 && last >= name.number
             {
-                return Err(format!("offset {offset}: record {} of idempotent client {} comes after record {last}", name.number, name.client));
+                return Err(format!(
+                    "offset {offset}: record {} of idempotent client {} comes after record {last}",
+                    name.number, name.client
+                ));
             }
         }
         for (offset, known) in self.known.range(log_start..) {
             let at = usize::try_from(*offset - log_start).unwrap_or(usize::MAX);
             match log.get(at) {
-                None => return Err(format!("offset {offset} is lost: it was known as {known:?}, the log ends at {next}")),
+                None => {
+                    return Err(format!(
+                        "offset {offset} is lost: it was known as {known:?}, the log ends at {next}"
+                    ));
+                }
                 Some((_, found)) if found != known => {
-                    return Err(format!("offset {offset} has changed: known as {known:?}, now {found:?}"));
+                    return Err(format!(
+                        "offset {offset} has changed: known as {known:?}, now {found:?}"
+                    ));
                 }
                 Some(_) => {}
             }

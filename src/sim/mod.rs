@@ -1,5 +1,10 @@
 //! The simulator: production shards on a simulated disk, clock and clients, one seed = one run.
 
+pub mod client;
 pub mod disk;
 pub mod io;
+pub mod ledger;
+pub mod net;
+pub mod node;
 pub mod prng;
+pub mod world;

@@ -33,13 +33,26 @@ pub struct SimNet {
 impl SimNet {
     /// No connections.
     pub fn new(chance: Prng) -> Self {
-        SimNet { links: BTreeMap::new(), next: 0, chance }
+        SimNet {
+            links: BTreeMap::new(),
+            next: 0,
+            chance,
+        }
     }
     /// Connects a client.
     pub fn connect(&mut self, client: usize) -> ConnId {
         self.next += 1;
-        let conn = ConnId { index: self.next % 8, generation: self.next };
-        let link = Link { client, to_shard: BytesMut::new(), want: Want::Nothing, to_client: BytesMut::new(), closed_by_client: false };
+        let conn = ConnId {
+            index: self.next % 8,
+            generation: self.next,
+        };
+        let link = Link {
+            client,
+            to_shard: BytesMut::new(),
+            want: Want::Nothing,
+            to_client: BytesMut::new(),
+            closed_by_client: false,
+        };
         self.links.insert(conn, link);
         conn
     }
@@ -115,7 +128,11 @@ impl SimNet {
                 continue;
             }
             let have = link.to_shard.len();
-            let cut = if self.chance.chance(20) { self.chance.between(1, have as u64) as usize } else { have };
+            let cut = if self.chance.chance(20) {
+                self.chance.between(1, have as u64) as usize
+            } else {
+                have
+            };
             match std::mem::replace(&mut link.want, Want::Nothing) {
                 Want::Nothing => {}
                 Want::Some => {

@@ -109,13 +109,21 @@ fn recover_disk(disk: &SimDisk, shards: u16, ios: &mut [SimIo]) -> Result<Vec<Re
         let mut files = Vec::new();
         let prefix = format!("shards/{shard}/journal-");
         for name in disk.names().iter().filter(|n| n.starts_with(&prefix)) {
-            let seq: u64 = name[prefix.len()..name.len() - 4].parse().map_err(|_| format!("odd file {name}"))?;
+            let seq: u64 = name[prefix.len()..name.len() - 4]
+                .parse()
+                .map_err(|_| format!("odd file {name}"))?;
             let file = FileId(seq);
             ios[shard as usize].bind(file, name);
-            let content = disk.file(name).map(|f| Bytes::copy_from_slice(f.current())).unwrap_or_default();
+            let content = disk
+                .file(name)
+                .map(|f| Bytes::copy_from_slice(f.current()))
+                .unwrap_or_default();
             files.push(JournalFile { file, seq, content });
         }
-        let copy = |slot: &str| disk.file(&format!("shards/{shard}/checkpoint.{slot}")).map(|f| f.current());
+        let copy = |slot: &str| {
+            disk.file(&format!("shards/{shard}/checkpoint.{slot}"))
+                .map(|f| f.current())
+        };
         found.push(recover([copy("a"), copy("b")], files).map_err(|d| format!("shard {shard}: {d}"))?);
     }
     Ok(found)
@@ -126,8 +134,20 @@ impl Node {
     ///
     /// # Errors
     /// When recovery refuses: a violation, since the disk never damages what was durable.
-    pub fn start(config: &NodeConfig, disk: &SimDisk, faults: &IoFaults, now: Now, chance: &mut Prng) -> Result<Node, String> {
-        let mut ios: Vec<SimIo> = (0..config.shards).map(|_| SimIo::new(chance.fork(), faults.clone())).collect();
+    pub fn start(
+        config: &NodeConfig,
+        disk: &mut SimDisk,
+        faults: &IoFaults,
+        now: Now,
+        chance: &mut Prng,
+    ) -> Result<Node, String> {
+        let mut ios: Vec<SimIo> = (0..config.shards)
+            .map(|_| SimIo::new(chance.fork(), faults.clone()))
+            .collect();
+        // As boot does: a write that the killed predecessor had in flight may be readable and not yet durable.
+        for name in disk.names().iter().filter(|n| n.ends_with(".jnl")) {
+            let _ = disk.sync(name, usize::MAX);
+        }
         let recovered = recover_disk(disk, config.shards, &mut ios)?;
         let again = recover_disk(disk, config.shards, &mut ios)?;
         if format!("{recovered:?}") != format!("{again:?}") {
@@ -141,9 +161,18 @@ impl Node {
         let mut host = Some(machine);
         let mut shards = Vec::new();
         for (id, found) in recovered.into_iter().enumerate() {
-            let edge = EdgeConfig { seed: chance.next(), producer_id_block: 3, ..EdgeConfig::default() };
+            let edge = EdgeConfig {
+                seed: chance.next(),
+                producer_id_block: 3,
+                ..EdgeConfig::default()
+            };
             let id = ShardId(id as u16);
-            let shard_config = ShardConfig { id, shard_count: config.shards, store: config.store(id.0), edge };
+            let shard_config = ShardConfig {
+                id,
+                shard_count: config.shards,
+                store: config.store(id.0),
+                edge,
+            };
             shards.push(Shard::new(shard_config, found, image.clone(), host.take(), now).map_err(|d| d.0)?);
         }
         Ok(Node {
@@ -161,7 +190,15 @@ impl Node {
     /// Connects a client to a shard.
     pub fn connect(&mut self, shard: usize, client: usize, now: Now, disk: &mut SimDisk) -> ConnId {
         let conn = self.nets[shard].connect(client);
-        self.step(shard, now, Event::Accepted { conn, peer: IpAddr::V4(Ipv4Addr::LOCALHOST) }, disk);
+        self.step(
+            shard,
+            now,
+            Event::Accepted {
+                conn,
+                peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            },
+            disk,
+        );
         conn
     }
 
@@ -171,7 +208,12 @@ impl Node {
         let mail = self.mail.values().filter_map(|q| q.front().map(|(at, _)| *at));
         let timers = self.shards.iter().filter_map(Shard::next_deadline);
         let settles = self.settle_at.iter().flatten().copied();
-        ios.chain(mail).chain(timers).chain(settles).min().unwrap_or(u64::MAX).max(now_ns)
+        ios.chain(mail)
+            .chain(timers)
+            .chain(settles)
+            .min()
+            .unwrap_or(u64::MAX)
+            .max(now_ns)
     }
 
     /// Lets everything happen that is due.
@@ -269,7 +311,11 @@ fn controller(config: &NodeConfig, recovered: &Recovered, seed: u64) -> Result<C
         true => Image::default(),
         false => decode_snapshot(&recovered.image).map_err(|e| e.to_string())?,
     };
-    let controller_config = ControllerConfig { shard_count: config.shards, seed, ..ControllerConfig::default() };
+    let controller_config = ControllerConfig {
+        shard_count: config.shards,
+        seed,
+        ..ControllerConfig::default()
+    };
     Ok(Controller::new(image, controller_config))
 }
 
@@ -277,8 +323,12 @@ fn controller(config: &NodeConfig, recovered: &Recovered, seed: u64) -> Result<C
 fn event_digest(event: &Event) -> u64 {
     match event {
         Event::Accepted { conn, .. } => 1 << 32 | u64::from(conn.generation),
-        Event::Received { conn, data } => (2 << 32 | u64::from(conn.generation)) ^ u64::from(crc32c::crc32c(data)) << 16,
-        Event::ReceivedInto { conn, buf } => (3 << 32 | u64::from(conn.generation)) ^ u64::from(crc32c::crc32c(buf)) << 16,
+        Event::Received { conn, data } => {
+            (2 << 32 | u64::from(conn.generation)) ^ u64::from(crc32c::crc32c(data)) << 16
+        }
+        Event::ReceivedInto { conn, buf } => {
+            (3 << 32 | u64::from(conn.generation)) ^ u64::from(crc32c::crc32c(buf)) << 16
+        }
         Event::Closed { conn, .. } => 4 << 32 | u64::from(conn.generation),
         Event::Sent { conn, .. } => 5 << 32 | u64::from(conn.generation),
         Event::Written { key, result } => 6 << 32 | key.0 << 1 | u64::from(result.is_ok()),

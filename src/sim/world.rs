@@ -5,7 +5,7 @@
 //! restart between.
 
 use crate::base::ids::Now;
-use crate::sim::client::{Producer, LogReader, TOPIC};
+use crate::sim::client::{LogReader, Producer, TOPIC};
 use crate::sim::disk::SimDisk;
 use crate::sim::io::IoFaults;
 use crate::sim::ledger::Ledger;
@@ -31,7 +31,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { busy_ms: 150, crashes: 5 }
+        Limits {
+            busy_ms: 150,
+            crashes: 5,
+        }
     }
 }
 
@@ -105,7 +108,11 @@ impl World {
         };
         let journals = u64::from(config.shards) * config.journal_files as u64 * config.journal_file;
         let tight = chance.chance(15);
-        let capacity = if tight { journals + chance.between(300 << 10, 1 << 20) } else { 1 << 30 };
+        let capacity = if tight {
+            journals + chance.between(300 << 10, 1 << 20)
+        } else {
+            1 << 30
+        };
         let partitions = chance.between(1, 4) as u32;
         let writers = chance.between(1, 4) as usize;
         let producers = (0..writers)
@@ -114,11 +121,16 @@ impl World {
                 Producer::new(client, partition, chance.chance(75), chance.fork())
             })
             .collect();
-        let readers = (0..partitions).map(|p| LogReader::new(writers + p as usize, p, chance.fork())).collect();
+        let readers = (0..partitions)
+            .map(|p| LogReader::new(writers + p as usize, p, chance.fork()))
+            .collect();
         World {
             disk: SimDisk::new(capacity),
             node: None,
-            now: Now { mono_ns: 1_000_000, wall_ms: WALL_START_MS },
+            now: Now {
+                mono_ns: 1_000_000,
+                wall_ms: WALL_START_MS,
+            },
             producers,
             readers,
             ledger: Ledger::default(),
@@ -134,7 +146,13 @@ impl World {
 
     fn start_node(&mut self) -> Result<(), String> {
         let mut chance = self.chance.fork();
-        self.node = Some(Node::start(&self.config, &self.disk, &self.faults, self.now, &mut chance)?);
+        self.node = Some(Node::start(
+            &self.config,
+            &mut self.disk,
+            &self.faults,
+            self.now,
+            &mut chance,
+        )?);
         Ok(())
     }
 
@@ -168,8 +186,16 @@ impl World {
     }
 
     fn create_topic(&mut self) -> Result<(), String> {
-        let topic = CreatableTopic { name: TOPIC.into(), num_partitions: self.partitions as i32, replication_factor: 1, ..Default::default() };
-        let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
+        let topic = CreatableTopic {
+            name: TOPIC.into(),
+            num_partitions: self.partitions as i32,
+            replication_factor: 1,
+            ..Default::default()
+        };
+        let request = CreateTopicsRequest {
+            topics: vec![topic],
+            ..Default::default()
+        };
         let bytes = request_frame::<CreateTopics>(&request, 5, 1, Some("admin"));
         for _ in 0..20 {
             let Some(node) = &mut self.node else { break };
@@ -199,7 +225,9 @@ impl World {
     fn busy(&mut self, limits: Limits) -> Result<(), String> {
         let end = self.now.mono_ns + limits.busy_ms * 1_000_000;
         let crashes = self.chance.below(limits.crashes + 1);
-        let mut crash_at: Vec<u64> = (0..crashes).map(|_| self.now.mono_ns + self.chance.below(limits.busy_ms * 1_000_000)).collect();
+        let mut crash_at: Vec<u64> = (0..crashes)
+            .map(|_| self.now.mono_ns + self.chance.below(limits.busy_ms * 1_000_000))
+            .collect();
         crash_at.sort_unstable();
         while self.now.mono_ns < end {
             self.round()?;
@@ -243,7 +271,11 @@ impl World {
 
     fn connect_clients(&mut self) {
         let Some(node) = &mut self.node else { return };
-        let wires = self.producers.iter_mut().map(|p| &mut p.wire).chain(self.readers.iter_mut().map(|r| &mut r.wire));
+        let wires = self
+            .producers
+            .iter_mut()
+            .map(|p| &mut p.wire)
+            .chain(self.readers.iter_mut().map(|r| &mut r.wire));
         for wire in wires {
             if wire.link.is_some_and(|(shard, conn)| !node.nets[shard].is_open(conn)) {
                 wire.link = None;
@@ -302,7 +334,11 @@ impl World {
     fn check_log(&mut self) -> Result<(), String> {
         self.readers.iter_mut().for_each(|r| r.restart(0));
         let deadline = self.now.mono_ns + LIVENESS_NS;
-        while self.readers.iter().any(|r| r.high_watermark < 0 || r.next_offset < r.high_watermark) {
+        while self
+            .readers
+            .iter()
+            .any(|r| r.high_watermark < 0 || r.next_offset < r.high_watermark)
+        {
             self.round()?;
             if self.now.mono_ns > deadline {
                 return Err("the log cannot be read to its end".into());
@@ -312,7 +348,9 @@ impl World {
         for reader in &self.readers {
             let partition = self.ledger.partition(reader.wire.partition);
             let once = |client: u32| idempotent.get(client as usize).copied().unwrap_or(false);
-            partition.check(reader.start, &reader.log, once).map_err(|why| format!("partition {}: {why}", reader.wire.partition))?;
+            partition
+                .check(reader.start, &reader.log, once)
+                .map_err(|why| format!("partition {}: {why}", reader.wire.partition))?;
         }
         Ok(())
     }
