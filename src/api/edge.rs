@@ -199,7 +199,7 @@ impl Edge {
         if self
             .sessions
             .get_mut(conn)
-            .is_some_and(|session| session.inbox.is_partial() && !session.receiving)
+            .is_some_and(|session| session.inbox.has_frame())
         {
             self.pump(cx, conn, Bytes::new());
         }

@@ -85,6 +85,11 @@ impl Session {
         self.inbox.held() + self.lent + self.reply_bytes() + self.request_bytes
     }
 
+    /// True when part of a frame is here, or in the buffer that the runtime receives into.
+    pub fn has_partial(&self) -> bool {
+        self.lent > 0 || self.inbox.is_partial()
+    }
+
     /// True when nothing is in flight in either direction.
     pub fn is_quiet(&self) -> bool {
         self.slots.is_empty() && self.sending.is_none() && self.in_flight == 0

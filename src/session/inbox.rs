@@ -61,6 +61,15 @@ impl Inbox {
         !self.buf.is_empty()
     }
 
+    /// True when a whole frame is held that was not allowed to start yet.
+    pub fn has_frame(&self) -> bool {
+        let declared = self
+            .buf
+            .first_chunk::<4>()
+            .map(|prefix| i64::from(i32::from_be_bytes(*prefix)));
+        declared.is_some_and(|len| self.buf.len() as i64 >= 4 + len)
+    }
+
     /// The next whole frame without its length prefix, from what is held and then from `lent`. `None` when `lent` is used up
     /// (its rest is held now).
     ///
@@ -107,9 +116,12 @@ impl Inbox {
             return Want::Shared;
         }
         let full = self.buf.capacity() - self.buf.len() < DIRECT_BYTES_MIN.min(end - self.buf.len());
+        let grown = (self.buf.capacity() * 2).max(PARTIAL_BYTES_START);
         let capacity = match full {
             false => self.buf.capacity(),
-            true => (self.buf.capacity() * 2).max(PARTIAL_BYTES_START).min(end),
+            // A little more saves a last copy of the whole frame.
+            true if grown + DIRECT_BYTES_MIN >= end => end,
+            true => grown,
         };
         Want::Own { capacity }
     }

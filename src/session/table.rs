@@ -250,15 +250,14 @@ impl SessionTable {
                 return Some((session.conn, "idle for longer than connections.max.idle.ms"));
             }
             let slow = now_ns.saturating_sub(session.partial_since_ns) > SHORTAGE_FRAME_NS_MAX;
-            (short && slow && session.inbox.is_partial())
-                .then_some((session.conn, "request too slow while memory is short"))
+            (short && slow && session.has_partial()).then_some((session.conn, "request too slow while memory is short"))
         };
         self.sessions.iter().flatten().filter_map(verdict).collect()
     }
 
     /// Monotonic time of the next sweep, nanoseconds; none without connections.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.sweep_ns
+        self.sweep_ns.filter(|_| self.count > 0)
     }
 
     /// Orders the next receive if the bounds allow it.
@@ -269,7 +268,7 @@ impl SessionTable {
         let full = session.in_flight >= limits.in_flight_max
             || session.slots.len() >= limits.in_flight_max
             || session.reply_bytes() >= limits.reply_bytes_max;
-        if session.receiving || session.leaving || full {
+        if session.receiving || session.leaving || full || session.inbox.has_frame() {
             return;
         }
         if congested && session.produces {
@@ -317,7 +316,7 @@ impl SessionTable {
         let Some(session) = self.get_mut(conn) else { return };
         let memory = session.memory();
         let before = std::mem::replace(&mut session.accounted, memory);
-        let done = !session.inbox.is_partial() && session.lent == 0;
+        let done = !session.has_partial();
         self.memory_used = self.memory_used + memory - before;
         if done && self.privileged == Some(conn) {
             self.privileged = None;
