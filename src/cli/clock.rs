@@ -240,5 +240,11 @@ mod tests {
         fn every_moment_survives(ms in -62_000_000_000_000i64..250_000_000_000_000) {
             prop_assert_eq!(Civil::from_ms(ms).to_ms(), Some(ms));
         }
+
+        #[test]
+        fn no_text_panics(text in "[0-9TtZz:+. é-]{0,30}|\\PC{0,20}") {
+            let _ = parse_rfc3339(&text);
+            let _ = strftime(&text, 0);
+        }
     }
 }

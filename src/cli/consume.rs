@@ -38,7 +38,7 @@ pub struct Args {
     /// Leave at the end: after the last record that exists now
     #[arg(short, long)]
     exit_at_end: bool,
-    /// Print each record in this form, see below
+    /// Print each record in this form, e.g. '%p %o %v\n' (see --help)
     #[arg(short = 'f', long, value_name = "TEMPLATE", conflicts_with = "format")]
     template: Option<String>,
     /// Print where records are and how large, not what is in them

@@ -21,7 +21,7 @@ pub enum Format {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub struct Globals {
-    /// Broker addresses to begin with, comma separated
+    /// Broker addresses to begin with, comma separated; also from RINGLOG_BROKERS
     #[arg(
         short,
         long,

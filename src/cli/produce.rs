@@ -92,7 +92,7 @@ pub struct Args {
         hide_possible_values = true
     )]
     compression: CodecArg,
-    /// Read records in this form, see below
+    /// Read records in this form, e.g. '%k %v\n' (see --help)
     #[arg(short = 'f', long, value_name = "TEMPLATE", conflicts_with = "format")]
     template: Option<String>,
     /// Send empty values as null (tombstones)

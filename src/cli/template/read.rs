@@ -516,5 +516,19 @@ mod tests {
                 }
             }
         }
+
+        #[test]
+        fn nothing_panics(template in "([%a-zA-Z{}\\\\\\[\\]0-9 é]|%[tkvTKVHpodh]|%h\\{%k=%v;\\}){0,12}", input in proptest::collection::vec(any::<u8>(), 0..80)) {
+            if let Ok(tokens) = parse(&template)
+                && let Ok(mut reader) = Reader::new(tokens, &input[..])
+            {
+                // A template of literals only consumes nothing of a record, but always some input, so this ends.
+                for _ in 0..200 {
+                    if !matches!(reader.next_record(), Ok(Some(_))) {
+                        break;
+                    }
+                }
+            }
+        }
     }
 }
