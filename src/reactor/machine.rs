@@ -19,7 +19,7 @@ pub trait Machine {
     fn settle(&mut self, now: Now, out: &mut Out);
     /// Monotonic nanoseconds at which it wants an `Event::Tick`, if any.
     fn next_deadline(&self) -> Option<u64>;
-    /// Its counters.
+    /// Its counters, brought up to date: asked rarely.
     fn metrics(&mut self) -> &mut ShardMetrics;
     /// Why it must not go on, if so.
     fn fatal(&self) -> Option<&str>;

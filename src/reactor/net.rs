@@ -68,11 +68,6 @@ impl Net {
         net
     }
 
-    /// Open connections.
-    pub fn count(&self) -> usize {
-        self.conns.len()
-    }
-
     /// Bytes of receive buffers that the machine holds.
     pub fn lent_bytes(&self) -> u64 {
         self.buffers.lent_bytes()

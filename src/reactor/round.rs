@@ -14,7 +14,7 @@ use super::spin::Spin;
 use super::wake::Waker;
 use crate::base::effect::{Effect, Job};
 use crate::base::ids::{JobKey, Now};
-use crate::metrics::MemoryKind;
+use crate::metrics::{Latency, MemoryKind};
 use crate::shard::event::{Event, ShardMessage};
 use crate::shard::out::Out;
 use io_uring::squeue::Flags;
@@ -51,6 +51,17 @@ pub fn run_shard<M: Machine>(config: ReactorConfig, machine: M) -> Result<(Exit,
     Ok((exit, reactor.machine))
 }
 
+/// What the loop counts itself; the machine's own counters are left alone until somebody asks.
+#[derive(Default)]
+struct Counters {
+    busy_ns: u64,
+    rounds: u64,
+    events: u64,
+    hops: u64,
+    refused: u64,
+    stalls: Latency,
+}
+
 struct Reactor<M> {
     io: Io,
     net: Net,
@@ -67,8 +78,7 @@ struct Reactor<M> {
     waker: Arc<Waker>,
     asked_to_drain: bool,
     asked_to_stop: bool,
-    accepted: u64,
-    refused: u64,
+    counters: Counters,
 }
 
 impl<M: Machine> Reactor<M> {
@@ -99,8 +109,7 @@ impl<M: Machine> Reactor<M> {
             waker,
             asked_to_drain: false,
             asked_to_stop: false,
-            accepted: 0,
-            refused: 0,
+            counters: Counters::default(),
         };
         reactor.listen_for_wakes();
         Ok(reactor)
@@ -169,6 +178,7 @@ impl<M: Machine> Reactor<M> {
                 Some(Event::JobDone { key, result })
             }
             Note::Inspect(look) => {
+                self.report();
                 look(self.machine.metrics());
                 None
             }
@@ -220,12 +230,9 @@ impl<M: Machine> Reactor<M> {
             .net
             .on_accept(&mut self.io, listener, entry.result(), more, now.mono_ns)
         {
-            Accepted::Event(event) => {
-                self.accepted += 1;
-                Some(event)
-            }
+            Accepted::Event(event) => Some(event),
             Accepted::Refused => {
-                self.refused += 1;
+                self.counters.refused += 1;
                 None
             }
             Accepted::Nothing => None,
@@ -265,8 +272,7 @@ impl<M: Machine> Reactor<M> {
         for (to, message) in messages.drain(..) {
             let hop = matches!(message, ShardMessage::Request { .. });
             match self.port.send(to, message) {
-                Ok(()) if hop => self.machine.metrics().hops += 1,
-                Ok(()) => {}
+                Ok(()) => self.counters.hops += u64::from(hop),
                 Err(message) => {
                     assert_eq!(to, self.port.id(), "a message to a shard that does not exist");
                     self.local.push_back(Event::Message(message));
@@ -382,25 +388,31 @@ impl<M: Machine> Reactor<M> {
 
     fn count(&mut self, began: Now, ended_ns: u64, events: u64) {
         let took = ended_ns - began.mono_ns;
-        let stall = self.tuning.stall.as_nanos() as u64;
-        let connections = self.net.count() as u64;
-        let receive_bytes = self.net.lent_bytes();
-        let (accepted, refused) = (std::mem::take(&mut self.accepted), std::mem::take(&mut self.refused));
-        let metrics = self.machine.metrics();
-        metrics.busy_ns += took;
-        metrics.events += events;
-        metrics.rounds += u64::from(events > 0);
-        metrics.accepted += accepted;
-        metrics.refused += refused;
-        metrics.connections = connections;
-        metrics.set_memory(MemoryKind::Receive, receive_bytes);
-        if took > stall {
-            metrics.stalls.record(took);
+        self.counters.busy_ns += took;
+        self.counters.events += events;
+        self.counters.rounds += u64::from(events > 0);
+        if took > self.tuning.stall.as_nanos() as u64 {
+            self.counters.stalls.record(took);
         }
+    }
+
+    /// Puts the loop's counters among the machine's.
+    fn report(&mut self) {
+        let refused = std::mem::take(&mut self.counters.refused);
+        let metrics = self.machine.metrics();
+        metrics.busy_ns = self.counters.busy_ns;
+        metrics.rounds = self.counters.rounds;
+        metrics.events = self.counters.events;
+        metrics.hops = self.counters.hops;
+        metrics.stalls = self.counters.stalls.clone();
+        // The machine counts connections, and refuses some itself.
+        metrics.refused += refused;
+        metrics.set_memory(MemoryKind::Receive, self.net.lent_bytes());
     }
 
     /// Has the kernel finish or cancel everything, so that no memory is freed under it.
     fn shut_down(&mut self) {
+        self.report();
         self.io.ring.cancel_all(CANCEL);
         let limit = self.clock.mono_ns() + SHUT_DOWN_MAX.as_nanos() as u64;
         while self.io.outstanding() > 0 && self.clock.mono_ns() < limit {

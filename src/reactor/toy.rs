@@ -286,6 +286,7 @@ impl Machine for Toy {
     fn step(&mut self, now: Now, event: Event, out: &mut Out) {
         match event {
             Event::Accepted { conn, .. } => {
+                self.metrics.accepted += 1;
                 self.conns.insert(conn, Conn::default());
                 out.effects.push(Effect::Recv { conn });
             }
@@ -340,6 +341,7 @@ impl Machine for Toy {
     }
 
     fn metrics(&mut self) -> &mut ShardMetrics {
+        self.metrics.connections = self.conns.len() as u64;
         &mut self.metrics
     }
 
