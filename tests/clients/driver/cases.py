@@ -9,7 +9,7 @@ from process import AgentError
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 TOPIC_ALREADY_EXISTS, UNKNOWN_TOPIC, MESSAGE_TOO_LARGE = 36, 3, 10
-INVALID_CONFIG, INVALID_PARTITIONS, INVALID_RECORD, OFFSET_OUT_OF_RANGE = 40, 37, 87, 1
+INVALID_CONFIG, INVALID_PARTITIONS, INVALID_RECORD, OFFSET_OUT_OF_RANGE, INVALID_TOPIC = 40, 37, 87, 1, 17
 _numbers = itertools.count()
 RUN = f"{int(time.time()) % 1_000_000}"
 
@@ -257,6 +257,40 @@ def configs(ctx):
     fails_with(INVALID_CONFIG, ctx.call, "create_topic", topic=ctx.name(), partitions=1, configs={"retention.ms": "soon"})
 
 
+def config_operations(ctx):
+    """Single configs are deleted back to their default, list configs grow and shrink, others cannot."""
+    ctx.need("config_ops", "get_config")
+    topic = ctx.topic()
+
+    def value(name):
+        return ctx.call("get_config", topic=topic)["configs"][name]
+
+    ctx.call("config_ops", topic=topic, kind="SET", configs={"max.message.bytes": "2000000", "retention.ms": "1000000"})
+    eventually(lambda: value("max.message.bytes")["value"] == "2000000", "max.message.bytes not set")
+    assert value("max.message.bytes")["source"] == "DYNAMIC_TOPIC_CONFIG", value("max.message.bytes")
+    ctx.call("config_ops", topic=topic, kind="DELETE", configs={"max.message.bytes": ""})
+    eventually(lambda: value("max.message.bytes")["value"] == "1048588", "max.message.bytes not back at its default")
+    assert value("max.message.bytes")["source"] in ("DEFAULT_CONFIG", "STATIC_BROKER_CONFIG"), value("max.message.bytes")
+    assert value("retention.ms")["value"] == "1000000", "deleting one config changed another"
+    ctx.call("config_ops", topic=topic, kind="APPEND", configs={"cleanup.policy": "compact"})
+    eventually(lambda: value("cleanup.policy")["value"] == "delete,compact", "cleanup.policy not extended")
+    ctx.call("config_ops", topic=topic, kind="SUBTRACT", configs={"cleanup.policy": "compact"})
+    eventually(lambda: value("cleanup.policy")["value"] == "delete", "cleanup.policy not reduced")
+    fails_with(INVALID_CONFIG, ctx.call, "config_ops", topic=topic, kind="APPEND", configs={"retention.ms": "1"})
+    assert value("retention.ms")["type"] == "LONG" and value("cleanup.policy")["type"] == "LIST", "config types"
+
+
+def validate_only(ctx):
+    """A topic creation that only validates creates nothing, and refuses what a real one refuses."""
+    ctx.need("validate_topic", "list_topics")
+    topic = ctx.name()
+    ctx.call("validate_topic", topic=topic, partitions=2, configs={})
+    assert topic not in ctx.call("list_topics")["topics"], "validate_only created the topic"
+    fails_with(INVALID_CONFIG, ctx.call, "validate_topic", topic=topic, partitions=2, configs={"no.such.config": "1"})
+    fails_with(INVALID_PARTITIONS, ctx.call, "validate_topic", topic=topic, partitions=0, configs={})
+    fails_with(INVALID_TOPIC, ctx.call, "validate_topic", topic="not/allowed", partitions=1, configs={})
+
+
 def eventually(check, why, seconds=10):
     """Kafka applies metadata changes a moment after it acknowledges them."""
     end = time.monotonic() + seconds
@@ -358,6 +392,7 @@ def compacted_needs_key(ctx):
 
 ALL = [
     cluster, create_topic, unknown_topic, auto_create, *[roundtrip(c) for c in CODECS], idempotent, big_record, many, too_large,
-    acks("0"), acks("1"), acks("-1"), offsets, offset_for_time, max_timestamp, seek_middle, configs, create_partitions,
+    acks("0"), acks("1"), acks("-1"), offsets, offset_for_time, max_timestamp, seek_middle, configs, config_operations,
+    validate_only, create_partitions,
     delete_records, recreate, long_poll, log_append_time, compacted_needs_key,
 ]  # fmt: skip

@@ -108,6 +108,8 @@ class Confluent(Base):
 
     def op_consume(self, topic, partition, start, until, **extra):
         consumer = self.consumer(**extra)
+        # With the leader known beforehand librdkafka does not wait half a second before its first fetch.
+        consumer.list_topics(topic, timeout=10)
         consumer.assign([ck.TopicPartition(topic, partition, ck.OFFSET_BEGINNING if start == "earliest" else start)])
         out, deadline = [], time.monotonic() + 30
         while (not out or out[-1]["o"] < until - 1) and time.monotonic() < deadline:
