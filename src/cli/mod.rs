@@ -14,6 +14,7 @@ pub mod interrupt;
 pub mod jsonl;
 pub mod output;
 pub mod produce;
+pub mod start;
 pub mod template;
 pub mod topic;
 pub mod version;
@@ -46,7 +47,8 @@ pub(crate) use examples;
     arg_required_else_help = true,
     max_term_width = 110,
     after_help = examples!(
-"  ringlog topic create logs -p 4              make a topic
+"  ringlog start                               run a broker in ./ringlog-data
+  ringlog topic create logs -p 4              make a topic
   echo hello | ringlog produce logs           one record per line
   ringlog consume logs -o start -e            read it back, leave at the end
   ringlog cluster info -b broker-1:9092       ask another broker
@@ -62,6 +64,7 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    Start(start::Args),
     Topic(topic::Args),
     Produce(produce::Args),
     Consume(consume::Args),
@@ -72,6 +75,7 @@ enum Command {
 impl Command {
     fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
+            Command::Start(args) => start::run(args, context),
             Command::Topic(args) => topic::run(args, context),
             Command::Produce(args) => produce::run(args, context),
             Command::Consume(args) => consume::run(args, context),

@@ -3,4 +3,16 @@
 //! Invariants: nothing is served before recovery has ended; every refusal names its cause and a remedy. Must not know the
 //! Kafka wire format or the journal's layout (the pure core does).
 
+mod banner;
+pub mod boot;
+mod cluster_id;
 pub mod config;
+mod data_dir;
+mod drain;
+mod file_system;
+mod limits;
+pub mod logging;
+mod node_shard;
+mod recovery;
+mod shard_dirs;
+mod sizes;

@@ -1,0 +1,305 @@
+//! The data directory: whose it is, which format it has, and that only one broker uses it.
+//!
+//! `ringlog.format` is written once and names the format version, the cluster and the node; `lock` is held for the life of
+//! the process. A directory that is not ours is never touched.
+
+use super::cluster_id;
+use super::file_system::PROBE_FILE;
+use crate::reactor::Refusal;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+/// Version of the directory's layout and of all files in it.
+pub const FORMAT_VERSION: u32 = 1;
+/// Names the format; its presence says that the directory is ours.
+pub const FORMAT_FILE: &str = "ringlog.format";
+const FORMAT_TMP: &str = "ringlog.format.tmp";
+const LOCK_FILE: &str = "lock";
+/// What may lie in a directory that we take over as new.
+const HARMLESS: &[&str] = &["lost+found", LOCK_FILE, FORMAT_TMP, PROBE_FILE];
+/// Longest format file read.
+const FORMAT_MAX: u64 = 4096;
+
+/// An opened and locked data directory.
+#[derive(Debug)]
+pub struct DataDir {
+    /// Absolute path.
+    pub path: PathBuf,
+    /// Kafka's cluster id.
+    pub cluster_id: String,
+    /// `node.id`.
+    pub node_id: i32,
+    /// Held until the process ends.
+    _lock: File,
+}
+
+/// What `ringlog.format` says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Format {
+    /// Version of the layout.
+    pub version: u32,
+    /// Kafka's cluster id.
+    pub cluster_id: String,
+    /// `node.id`.
+    pub node_id: i32,
+}
+
+impl DataDir {
+    /// Opens `path`, making it when it does not exist. `node_id` is what the configuration asks for, if it does.
+    ///
+    /// # Errors
+    /// A refusal when it is not ours, of a newer version, of another node, in use, or cannot be written.
+    pub fn open(path: &Path, node_id: Option<i32>) -> Result<DataDir, Refusal> {
+        fs::create_dir_all(path).map_err(|error| io_refusal("make the data directory", path, &error))?;
+        let path = path
+            .canonicalize()
+            .map_err(|error| io_refusal("open the data directory", path, &error))?;
+        let format = read_format(&path)?;
+        if format.is_none() {
+            refuse_foreign(&path)?;
+        }
+        let lock = lock(&path)?;
+        // Another broker may have made it while we waited for nothing: read again under the lock.
+        let format = match read_format(&path)? {
+            Some(format) => format,
+            None => make_format(&path, node_id.unwrap_or(1))?,
+        };
+        if let Some(wanted) = node_id.filter(|wanted| *wanted != format.node_id) {
+            return Err(Refusal {
+                cause: format!(
+                    "{} belongs to node {}, not to node {wanted}",
+                    path.display(),
+                    format.node_id
+                ),
+                remedy: format!("set node.id={}, or name another --data-dir", format.node_id),
+            });
+        }
+        Ok(DataDir {
+            path,
+            cluster_id: format.cluster_id,
+            node_id: format.node_id,
+
+            _lock: lock,
+        })
+    }
+}
+
+/// Reads `ringlog.format` of a directory; `None` when there is none.
+///
+/// # Errors
+/// A refusal when it is damaged or of a newer version.
+pub fn read_format(directory: &Path) -> Result<Option<Format>, Refusal> {
+    let path = directory.join(FORMAT_FILE);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io_refusal("read", &path, &error)),
+    };
+    let mut text = String::new();
+    file.take(FORMAT_MAX)
+        .read_to_string(&mut text)
+        .map_err(|error| io_refusal("read", &path, &error))?;
+    parse_format(&text, &path).map(Some)
+}
+
+fn parse_format(text: &str, path: &Path) -> Result<Format, Refusal> {
+    let field = |name: &str| {
+        text.lines().find_map(|line| {
+            let (key, value) = line.split_once('=')?;
+            (key.trim() == name).then(|| value.trim().to_string())
+        })
+    };
+    let damaged = |what: &str| Refusal {
+        cause: format!("{} is damaged: {what}", path.display()),
+        remedy: "restore it from a backup; it is three lines: version, cluster.id, node.id".into(),
+    };
+    let version: u32 = field("version")
+        .and_then(|v| v.parse().ok())
+        .ok_or_else(|| damaged("no version"))?;
+    if version > FORMAT_VERSION {
+        return Err(Refusal {
+            cause: format!(
+                "{} has format version {version}; this is ringlog {}, which knows versions up to {FORMAT_VERSION}",
+                path.parent().unwrap_or(path).display(),
+                env!("CARGO_PKG_VERSION")
+            ),
+            remedy: "start it with the ringlog that wrote it or a newer one".into(),
+        });
+    }
+    let cluster_id = field("cluster.id")
+        .filter(|id| !id.is_empty())
+        .ok_or_else(|| damaged("no cluster.id"))?;
+    let node_id = field("node.id")
+        .and_then(|id| id.parse().ok())
+        .ok_or_else(|| damaged("no node.id"))?;
+    Ok(Format {
+        version,
+        cluster_id,
+        node_id,
+    })
+}
+
+/// Writes the format file as a whole or not at all.
+fn make_format(directory: &Path, node_id: i32) -> Result<Format, Refusal> {
+    let write = || -> io::Result<Format> {
+        let format = Format {
+            version: FORMAT_VERSION,
+            cluster_id: cluster_id::random()?,
+            node_id,
+        };
+        let text = format!(
+            "# The data directory of a ringlog broker. Do not edit.\nversion = {}\ncluster.id = {}\nnode.id = {}\n",
+            format.version, format.cluster_id, format.node_id
+        );
+        let temporary = directory.join(FORMAT_TMP);
+        let mut file = File::create(&temporary)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&temporary, directory.join(FORMAT_FILE))?;
+        File::open(directory)?.sync_all()?;
+        // The directory's own name, in case it is new too.
+        if let Some(parent) = directory.parent() {
+            File::open(parent)?.sync_all()?;
+        }
+        Ok(format)
+    };
+    write().map_err(|error| io_refusal("write the format file in", directory, &error))
+}
+
+fn refuse_foreign(directory: &Path) -> Result<(), Refusal> {
+    let entries = fs::read_dir(directory).map_err(|error| io_refusal("list", directory, &error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| io_refusal("list", directory, &error))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !HARMLESS.contains(&name.as_str()) {
+            return Err(Refusal {
+                cause: format!(
+                    "{} holds other files (such as {name:?}) and no {FORMAT_FILE}: it is not a ringlog data directory",
+                    directory.display()
+                ),
+                remedy: "name an empty or new directory with --data-dir".into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Takes the directory's lock, or names the process that has it.
+fn lock(directory: &Path) -> Result<File, Refusal> {
+    let path = directory.join(LOCK_FILE);
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path);
+    let mut file = file.map_err(|error| io_refusal("open", &path, &error))?;
+    // SAFETY: no memory involved; the descriptor is open.
+    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::WouldBlock {
+            return Err(io_refusal("lock", &path, &error));
+        }
+        let mut pid = String::new();
+        let _ = file.read_to_string(&mut pid);
+        let holder = match pid.trim() {
+            "" => "another process".to_string(),
+            pid => format!("the broker with process id {pid}"),
+        };
+        return Err(Refusal {
+            cause: format!("{} is in use by {holder}", directory.display()),
+            remedy: "stop that broker first, or name another --data-dir".into(),
+        });
+    }
+    let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    written.map_err(|error| io_refusal("write", &path, &error))?;
+    Ok(file)
+}
+
+fn io_refusal(what: &str, path: &Path, error: &io::Error) -> Refusal {
+    let remedy = match error.kind() {
+        io::ErrorKind::PermissionDenied => "give this user write access, or name another --data-dir",
+        io::ErrorKind::StorageFull => "free some space",
+        io::ErrorKind::ReadOnlyFilesystem => "mount the file system writable",
+        _ => "check the path and the file system",
+    };
+    Refusal {
+        cause: format!("cannot {what} {}: {error}", path.display()),
+        remedy: remedy.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    struct Dir(PathBuf);
+
+    impl Dir {
+        fn new() -> Dir {
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            Dir(std::env::temp_dir().join(format!("ringlog-dir-{}-{number}", std::process::id())))
+        }
+    }
+
+    impl Drop for Dir {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn identity_is_made_once_and_kept() {
+        let dir = Dir::new();
+        let first = DataDir::open(&dir.0, Some(7)).unwrap();
+        let id = first.cluster_id.clone();
+        drop(first);
+        let second = DataDir::open(&dir.0, None).unwrap();
+        assert_eq!((second.cluster_id.clone(), second.node_id), (id, 7));
+        drop(second);
+        let refusal = DataDir::open(&dir.0, Some(8)).unwrap_err();
+        assert!(
+            refusal.cause.contains("node 7") && refusal.remedy.contains("node.id=7"),
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn a_second_broker_is_refused_and_told_who_has_it() {
+        let dir = Dir::new();
+        let _held = DataDir::open(&dir.0, None).unwrap();
+        let refusal = DataDir::open(&dir.0, None).unwrap_err();
+        assert!(
+            refusal.cause.contains(&format!("process id {}", std::process::id())),
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn foreign_directories_are_left_alone() {
+        let dir = Dir::new();
+        fs::create_dir_all(&dir.0).unwrap();
+        fs::write(dir.0.join("precious.txt"), "x").unwrap();
+        let refusal = DataDir::open(&dir.0, None).unwrap_err();
+        assert!(refusal.cause.contains("precious.txt"), "{refusal}");
+        assert_eq!(fs::read_dir(&dir.0).unwrap().count(), 1, "nothing was added");
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_with_a_remedy() {
+        let dir = Dir::new();
+        fs::create_dir_all(&dir.0).unwrap();
+        fs::write(dir.0.join(FORMAT_FILE), "version = 2\ncluster.id = x\nnode.id = 1\n").unwrap();
+        let refusal = DataDir::open(&dir.0, None).unwrap_err();
+        assert!(
+            refusal.cause.contains("version 2") && refusal.remedy.contains("newer"),
+            "{refusal}"
+        );
+        fs::write(dir.0.join(FORMAT_FILE), "version = 1\n").unwrap();
+        assert!(DataDir::open(&dir.0, None).unwrap_err().cause.contains("damaged"));
+    }
+}

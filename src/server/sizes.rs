@@ -1,0 +1,138 @@
+//! How a shard's memory is divided, and which configuration keys become which limits.
+//!
+//! Of a shard's share: a quarter is the bound of the journal (what it alone holds stays in memory until it is destaged), a
+//! quarter the tail cache, a quarter sessions, an eighth cold reads; the rest is for indexes, tables and buffers.
+
+use super::config::Config;
+use crate::api::edge::EdgeConfig;
+use crate::base::ids::ShardId;
+use crate::log::journal::JournalConfig;
+use crate::partition::store::StoreConfig;
+use crate::reactor::Tuning;
+use crate::session::limits::SessionLimits;
+use crate::shard::shard::ShardConfig;
+use std::path::Path;
+use std::time::Duration;
+
+const MIB: u64 = 1 << 20;
+/// Journal files of a shard.
+const JOURNAL_FILES: usize = 4;
+/// Block writes of a shard under way at a time.
+const JOURNAL_INFLIGHT: usize = 4;
+/// Largest part of the disk kept free: for checkpoints, and so that deletion can go on.
+const RESERVE_MAX: u64 = 8 << 30;
+
+/// Directory of a shard's journal and checkpoints, below the data directory.
+pub fn shard_directory(shard: u16) -> String {
+    format!("shards/{shard}")
+}
+
+/// Sizes that do not depend on the shard.
+pub struct Sizes<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// Size of the file system, bytes.
+    pub disk_bytes: u64,
+    /// Random, different at each start.
+    pub seed: u64,
+}
+
+impl Sizes<'_> {
+    fn share(&self) -> u64 {
+        self.config.memory / u64::from(self.config.shards.max(1))
+    }
+
+    /// Everything a shard's state machine is given. `journal_file` is the size of its existing journal files, if there are any.
+    pub fn shard(&self, id: ShardId, journal_file: Option<u64>) -> ShardConfig {
+        ShardConfig {
+            id,
+            shard_count: self.config.shards,
+            store: self.store(id, journal_file),
+            edge: self.edge(id),
+        }
+    }
+
+    fn store(&self, id: ShardId, journal_file: Option<u64>) -> StoreConfig {
+        let share = self.share();
+        StoreConfig {
+            journal: JournalConfig {
+                directory: shard_directory(id.0),
+                // Files keep their size for life: a longer one would be appended to beyond what was pre-written.
+                file_bytes: journal_file.unwrap_or((share / 16 / MIB * MIB).clamp(8 * MIB, 64 * MIB)),
+                file_count: JOURNAL_FILES,
+                inflight_max: JOURNAL_INFLIGHT,
+                chunk_bytes: (share / 256).next_multiple_of(4096).clamp(256 << 10, 4 * MIB) as usize,
+            },
+            cache_bytes: (share / 4) as usize,
+            cold_bytes: (share / 8) as usize,
+            cold_window_bytes: (share / 1024).next_multiple_of(4096).clamp(64 << 10, MIB) as usize,
+            destage_bytes: 256 << 10,
+            destage_inflight_max: 16,
+            backlog_bytes_max: (share / 16).clamp(4 * MIB, 64 * MIB) as usize,
+            retention_check_ms: self.number("log.retention.check.interval.ms", 300_000).max(1),
+            producer_expiration_ms: self.number("producer.id.expiration.ms", 86_400_000) as i64,
+            disk_reserve_bytes: (self.disk_bytes / 50).min(RESERVE_MAX),
+            segment_bytes_max: u64::MAX,
+        }
+    }
+
+    fn edge(&self, id: ShardId) -> EdgeConfig {
+        let share = self.share();
+        let shards = u64::from(self.config.shards.max(1));
+        let idle = self
+            .text("connections.max.idle.ms")
+            .and_then(|text| text.parse::<i64>().ok())
+            .unwrap_or(600_000);
+        // The kernel spreads connections over shards; each gets its part of the node's limit.
+        let part = |key: &str| self.number(key, i32::MAX as u64).div_ceil(shards) as usize;
+        let limits = SessionLimits {
+            frame_bytes_max: self.number("socket.request.max.bytes", 100 << 20) as usize,
+            memory_bytes_max: (share / 4) as usize,
+            idle_ms_max: u64::try_from(idle).ok(),
+            connections_max: part("max.connections"),
+            connections_per_ip_max: part("max.connections.per.ip"),
+            ..SessionLimits::default()
+        };
+        EdgeConfig {
+            limits,
+            fetch_bytes_max: self.number("fetch.max.bytes", 57_671_680) as u32,
+            fetch_sessions_max: self.number("max.incremental.fetch.session.cache.slots", 1000) as usize,
+            seed: self.seed ^ (u64::from(id.0) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            ..EdgeConfig::default()
+        }
+    }
+
+    /// Sizes of the loops.
+    pub fn tuning(&self) -> Tuning {
+        let share = self.share();
+        Tuning {
+            recv_buffers: if share >= 256 * MIB { 512 } else { 128 },
+            connections_max: self.number("max.connections", 100_000).min(1_000_000) as usize,
+            read_pool_bytes: (share / 64).clamp(MIB, 16 * MIB) as usize,
+            spin_max: Duration::ZERO,
+            ..Tuning::default()
+        }
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.config.broker.get(key).map(String::as_str)
+    }
+
+    fn number(&self, key: &str, default: u64) -> u64 {
+        self.text(key)
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(default)
+    }
+}
+
+/// Size of the existing journal files of a shard, the smallest if they differ.
+pub fn journal_file_size(directory: &Path) -> Option<u64> {
+    let entries = std::fs::read_dir(directory).ok()?;
+    let sizes = entries
+        .flatten()
+        .filter(|entry| super::recovery::journal_seq(&entry.file_name().to_string_lossy()).is_some());
+    sizes
+        .filter_map(|entry| Some(entry.metadata().ok()?.len()))
+        .filter(|size| *size > 0)
+        .min()
+}
