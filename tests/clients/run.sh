@@ -9,7 +9,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 work=$here/.work
-ALL="kcat confluent-kafka confluent-debian kafka-python-2 kafka-python-3 aiokafka kafkajs platformatic java-4.3.1 java-3.9.2 franz-go sarama java-tools"
+ALL="kcat confluent-kafka confluent-debian kafka-python-2 kafka-python-3 aiokafka kafkajs platformatic java-4.3.1 java-3.9.2 franz-go sarama rskafka java-tools"
 
 say() { echo "== $*" >&2; }
 die() {
@@ -68,6 +68,7 @@ prepare() {
     java-tools) prepare_tools ;;
     franz-go) prepare_go kgo ;;
     sarama) prepare_go sarama ;;
+    rskafka) prepare_rust ;;
     *) die "unknown client '$1'; known: $ALL" ;;
     esac
 }
@@ -117,6 +118,13 @@ prepare_go() {
     (cd "$here/agents/go" && GOTOOLCHAIN=local GOFLAGS=-mod=readonly go build -o "$work/go-$1" "./$1") >>"$work/go.log" 2>&1 || die "go build failed, see $work/go.log"
 }
 
+prepare_rust() {
+    need cargo cargo
+    say "building the Rust client"
+    cargo build --quiet --locked --manifest-path "$here/agents/rust/Cargo.toml" --target-dir "$work/rust-target" >>"$work/cargo.log" 2>&1 ||
+        die "cargo build of the Rust client failed, see $work/cargo.log"
+}
+
 # command_of CLIENT: the command line of its program, one word a line.
 command_of() {
     case $1 in
@@ -130,6 +138,7 @@ command_of() {
     java-4.3.1 | java-3.9.2) printf '%s\n' java -Xmx256m -XX:+UseSerialGC -cp "$work/$1:$work/$1/libs/*" Agent ;;
     franz-go) printf '%s\n' "$work/go-kgo" ;;
     sarama) printf '%s\n' "$work/go-sarama" ;;
+    rskafka) printf '%s\n' "$work/rust-target/debug/rskafka-agent" ;;
     java-tools) printf '%s\n' "$here/java_tools.sh" "$work/java-tools" ;;
     esac
 }

@@ -19,14 +19,15 @@ class Broker:
 
     def __init__(self, binary, data_dir, log_dir):
         self.command = [binary, "start", "--data-dir", os.path.join(data_dir, "data")]
+        self.address = f"127.0.0.1:{free_port()}"
         self.log_path = os.path.join(log_dir, "broker.log")
         self.child = None
 
     def start(self):
         """Starts the broker and waits until it listens. Returns host:port; raises RuntimeError with its last words."""
-        address = f"127.0.0.1:{free_port()}"
+        address = self.address
         command = [*self.command, "--listen", address, "--advertise", address, "--admin", f"127.0.0.1:{free_port()}"]
-        self.log = open(self.log_path, "wb")
+        self.log = open(self.log_path, "ab")
         self.child = subprocess.Popen(command, stdout=self.log, stderr=self.log, start_new_session=True)
         host, port = address.split(":")
         for _ in range(200):
@@ -39,6 +40,18 @@ class Broker:
                 time.sleep(0.1)
         with open(self.log_path, errors="replace") as f:
             raise RuntimeError(f"broker did not start: {' '.join(command)}\n{f.read()[-2000:]}")
+
+    def restart(self, kill):
+        """Ends the broker, by SIGKILL or by SIGTERM, and starts it on the same data and address."""
+        self.child.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        try:
+            code = self.child.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError("broker did not leave within 20 s") from None
+        if not kill and code != 0:
+            raise RuntimeError(f"broker left with code {code} after SIGTERM, see {self.log_path}")
+        self.log.close()
+        self.start()
 
     def stop(self):
         """Ends the broker by SIGTERM. Returns what was wrong about its end, nothing when all was well."""

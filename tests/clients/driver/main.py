@@ -13,6 +13,7 @@ import traceback
 
 import cases
 import matrix
+import restart
 from broker import Broker
 from process import Agent, AgentError
 
@@ -107,8 +108,8 @@ def options_of(argv):
     return p.parse_args(argv)
 
 
-def run_all(options, plan, results):
-    """Every client, the matrix, the scripts."""
+def run_all(options, plan, broker, results):
+    """Every client, the matrix, the scripts; restarts only of a broker that is ours."""
     agents = start_agents(plan["agents"], options.bootstrap, options.logs, results)
     helper = Agent("helper", plan["helper"], options.bootstrap, options.logs)
     helper.start()
@@ -129,6 +130,8 @@ def run_all(options, plan, results):
         if not options.only:
             for name, command in plan["scripts"].items():
                 run_script(name, command, options.bootstrap, results)
+        if broker and (not options.only or "restart" in options.only):
+            restart.run(broker, agents, helper, results)
     finally:
         for a in [*agents, helper]:
             a.stop()
@@ -144,13 +147,13 @@ def main(argv):
     options.bootstrap = os.environ.get("BOOTSTRAP")
     print(f"{'client':<18} {'version':<34} {'test':<26} result", flush=True)
     if options.bootstrap:
-        run_all(options, plan, results)
+        run_all(options, plan, None, results)
     else:
         with tempfile.TemporaryDirectory(prefix="ringlog-clients-", dir="/var/tmp") as data:
             broker = Broker(options.broker, data, options.logs)
             try:
                 options.bootstrap = broker.start()
-                run_all(options, plan, results)
+                run_all(options, plan, broker, results)
             finally:
                 for why in broker.stop():
                     results.add("broker", "", "shutdown", "failed", why)

@@ -14,8 +14,8 @@ KIND = {0: "create", 1: "append"}
 
 class KafkaPython(Base):
     version = kafka.__version__
-    # 2.0.2: no idempotence, no record deletion, knows no error above 86.
-    cannot = ["null_key_and_value", "null_header_value", *(["idempotence", "new_error_codes"] if OLD else [])]
+    # 2.0.2: no idempotence, no record deletion, no retries by default, knows no error above 86.
+    cannot = ["null_key_and_value", "null_header_value", *(["idempotence", "new_error_codes", "retries"] if OLD else [])]
     absent = ["delete_records", "list_offsets"] if OLD else []
 
     def __init__(self):
