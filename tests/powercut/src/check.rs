@@ -15,7 +15,7 @@ use crate::ledger::Ack;
 use crate::record::Recording;
 use crate::rig::Stage;
 use crate::sys::mount::FsKind;
-use crate::verify::{Findings, Reader};
+use crate::verify::{Findings, Reader, patiently};
 
 /// Error codes that say "I know a later batch of this producer": fine when the batch is not its last one.
 const ALREADY_PAST: [i16; 2] = [45, 46];
@@ -151,7 +151,7 @@ impl Inspection<'_> {
             last.insert((ack.producer, ack.lane), ack);
         }
         let mut conn = Conn::open(self.spec.addr)?;
-        let fresh = api::init_producer(&mut conn)?;
+        let fresh = patiently(|| api::init_producer(&mut conn))?;
         let identities = &self.recording.world.identities;
         if last.keys().any(|(producer, _)| {
             identities[*producer as usize]

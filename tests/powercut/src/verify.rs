@@ -101,12 +101,7 @@ impl Reader {
             .enumerate()
             .filter(|(_, lane)| present.iter().any(|t| t == lane.topic))
         {
-            let began = Instant::now();
-            let mut result = self.advance_lane(&mut conn, index, *lane, seed);
-            while result.as_ref().is_err_and(|e| e.code().is_some_and(api::retriable)) && began.elapsed() < PATIENCE {
-                std::thread::sleep(Duration::from_millis(20));
-                result = self.advance_lane(&mut conn, index, *lane, seed);
-            }
+            let result = patiently(|| self.advance_lane(&mut conn, index, *lane, seed));
             result.map_err(|error| Error::new(format!("reading {}-{}: {error}", lane.topic, lane.partition)))?;
         }
         Ok(())
@@ -182,6 +177,22 @@ impl Reader {
     /// The number the next record of `producer` in `lane` must have.
     pub fn next_n(&self, lane: u32, producer: u32) -> u32 {
         self.lanes[lane as usize].next_n.get(&producer).copied().unwrap_or(0)
+    }
+}
+
+/// Tries again while the broker answers with a retriable error, for ten seconds at most.
+///
+/// # Errors
+/// The last error.
+pub fn patiently<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    let began = Instant::now();
+    loop {
+        match attempt() {
+            Err(error) if error.code().is_some_and(api::retriable) && began.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            result => return result,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ pub const PRODUCE_VERSION: i16 = 7;
 /// Error code of a topic that is there already.
 pub const TOPIC_ALREADY_EXISTS: i16 = 36;
 /// Error codes after which a client tries again: not yet known, no leader, timeouts, storage, busy.
-const RETRIABLE: [i16; 11] = [2, 3, 5, 6, 7, 8, 9, 13, 15, 56, 89];
+const RETRIABLE: [i16; 12] = [2, 3, 5, 6, 7, 8, 9, 13, 14, 15, 56, 89];
 
 /// True for error codes after which the same request may succeed later.
 pub fn retriable(code: i16) -> bool {
@@ -107,7 +107,7 @@ pub fn init_producer(conn: &mut Conn) -> Result<Producer> {
             id: fields.i64()?,
             epoch: fields.i16()?,
         }),
-        code => Err(Error::new(format!("InitProducerId: error {code}"))),
+        code => Err(Error::answer(code, "InitProducerId")),
     }
 }
 
