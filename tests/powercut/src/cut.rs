@@ -12,7 +12,7 @@ const SECTOR: usize = 512;
 const BLOCK: usize = 4096;
 
 /// How pending writes end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mode {
     /// None of them arrived.
     Dropped,
@@ -52,20 +52,22 @@ pub struct Cut {
     pub seed: u64,
 }
 
-/// Chooses `count` cuts within `from..=to`, sorted; one half lands right after a write, where something is pending.
-pub fn plan(log: &[Entry], from: u64, to: u64, count: usize, rng: &mut Rng) -> Vec<Cut> {
+/// Chooses `count` cuts within `from..=to`, sorted, with modes out of `modes` (not empty). One half lands right before a flush, where most is pending, a quarter
+/// right after a write, a quarter anywhere.
+pub fn plan(log: &[Entry], (from, to): (u64, u64), count: usize, modes: &[Mode], rng: &mut Rng) -> Vec<Cut> {
+    let before_flush = |at: u64| matches!(log.get(at as usize), Some(Entry::Flush));
+    let after_write = |at: u64| at > 0 && matches!(log.get(at as usize - 1), Some(Entry::Write { .. }));
     let mut cuts: Vec<Cut> = (0..count)
         .map(|_| {
             let mut at = from + rng.below(to - from + 1);
-            if rng.percent(50) {
-                let is_write = |at: u64| matches!(log.get(at as usize - 1), Some(Entry::Write { .. }));
-                while at < to && at > 0 && !is_write(at) {
-                    at += 1;
-                }
+            let kind = rng.below(4);
+            let wanted = |at| kind == 3 || if kind == 2 { after_write(at) } else { before_flush(at) };
+            while at < to && !wanted(at) {
+                at += 1;
             }
             Cut {
                 at,
-                mode: MODES[rng.below(MODES.len() as u64) as usize],
+                mode: modes[rng.below(modes.len() as u64) as usize],
                 seed: rng.next(),
             }
         })
@@ -240,7 +242,7 @@ mod tests {
     fn the_same_seed_plans_the_same_cuts() {
         let log = log_of(&[Some((0, 1)), None, Some((1, 2)), None, Some((2, 3)), None]);
         let plan_of = |seed| {
-            plan(&log, 1, 6, 50, &mut Rng::new(seed))
+            plan(&log, (1, 6), 50, &MODES, &mut Rng::new(seed))
                 .iter()
                 .map(|c| c.at)
                 .collect::<Vec<_>>()

@@ -20,6 +20,7 @@ mod rng;
 mod rules;
 mod run;
 mod selftest;
+mod standin;
 mod sys;
 mod verify;
 
@@ -118,6 +119,19 @@ enum Command {
     Run(RunArgs),
     /// Kill -9 a broker under load again and again, then compare
     Kill(KillArgs),
+    /// The stand-in broker of the self-test: serves until killed
+    #[command(hide = true)]
+    Start {
+        /// Data directory
+        #[arg(long)]
+        data_dir: PathBuf,
+        /// Address
+        #[arg(long)]
+        listen: std::net::SocketAddr,
+        /// What it does wrong
+        #[arg(long, value_enum, default_value = "none")]
+        fault: standin::Fault,
+    },
     /// Count writes and flushes of a group commit where they arrive at the disk (root)
     Gate {
         /// File systems to run on
@@ -139,6 +153,9 @@ struct RunArgs {
     /// Cut images per file system: one half from a direct, one half from a buffered loop device
     #[arg(long, default_value_t = 40)]
     images: usize,
+    /// How unflushed writes end, drawn from these (comma-separated) [default: all]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    modes: Vec<cut::Mode>,
     /// Disk size in MiB
     #[arg(long, default_value_t = 512)]
     mib: usize,
@@ -187,6 +204,11 @@ fn power_cut(args: &RunArgs, seed: u64, report: &mut Report) -> Result<()> {
     let plan = run::Plan {
         kinds: args.fs.kinds().to_vec(),
         images: args.images,
+        modes: if args.modes.is_empty() {
+            cut::MODES.to_vec()
+        } else {
+            args.modes.clone()
+        },
         seed,
         mib: args.mib,
         load: Duration::from_secs(args.load),
@@ -290,6 +312,11 @@ fn main() -> ExitCode {
         }
         Command::Run(args) => power_cut(args, seed, &mut report),
         Command::Kill(args) => kill(args, seed, &mut report),
+        Command::Start {
+            data_dir,
+            listen,
+            fault,
+        } => standin::serve(data_dir, *listen, *fault),
         Command::Gate { fs, mib, broker } => gate(*fs, *mib, broker, &mut report),
     };
     if let Err(error) = result {

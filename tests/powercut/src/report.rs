@@ -11,6 +11,9 @@ pub enum Format {
     Table,
     /// One JSON object per line.
     Json,
+    /// Nothing at all; for runs inside of other checks.
+    #[value(skip)]
+    Silent,
 }
 
 /// Collects checks and prints them as they come.
@@ -42,6 +45,7 @@ impl Report {
         match self.format {
             Format::Table => println!("{}  {check}: {detail}", if passed { "pass" } else { "FAIL" }),
             Format::Json => println!("{}", object(&[("check", check), ("detail", detail)], &[], Some(passed))),
+            Format::Silent => {}
         }
     }
 
@@ -65,12 +69,16 @@ impl Report {
         match self.format {
             Format::Table => println!("{text}"),
             Format::Json => println!("{}", object(&[("note", text)], &[], None)),
+            Format::Silent => {}
         }
     }
 
     /// A table of numbers; `rows` are (label, values) under `columns`.
     pub fn table(&mut self, title: &str, columns: &[&str], rows: &[(String, Vec<u64>)]) {
         self.clear_progress();
+        if self.format == Format::Silent {
+            return;
+        }
         if self.format == Format::Json {
             for (label, values) in rows {
                 let numbers: Vec<_> = columns.iter().copied().zip(values.iter().copied()).collect();
@@ -100,7 +108,7 @@ impl Report {
     /// Where the run stands; in place on a terminal, else a line every five seconds.
     pub fn progress(&mut self, text: &str) {
         let pause = Duration::from_millis(if self.on_terminal { 100 } else { 5000 });
-        if self.last_progress.is_some_and(|last| last.elapsed() < pause) {
+        if self.format == Format::Silent || self.last_progress.is_some_and(|last| last.elapsed() < pause) {
             return;
         }
         self.last_progress = Some(Instant::now());
@@ -118,6 +126,11 @@ impl Report {
         }
     }
 
+    /// Checks passed and failed so far.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.passed, self.failed)
+    }
+
     /// True while nothing has failed.
     pub fn clean(&self) -> bool {
         self.failed == 0
@@ -132,6 +145,7 @@ impl Report {
                 "{}",
                 object(&[], &[("passed", self.passed), ("failed", self.failed)], None)
             ),
+            Format::Silent => {}
         }
         self.failed == 0 && self.passed > 0
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::broker::{self, Spec};
 use crate::check::{self, Verdict};
-use crate::cut::{self, Cutter, MODES};
+use crate::cut::{self, Cutter, MODES, Mode};
 use crate::error::{Context, Result};
 use crate::producer::{topic_configs, topics};
 use crate::record::{self, Recording, Settings};
@@ -20,6 +20,8 @@ pub struct Plan {
     pub kinds: Vec<FsKind>,
     /// Images per file system, shared by a recording on a direct and one on a buffered loop device.
     pub images: usize,
+    /// Modes the cuts are drawn from.
+    pub modes: Vec<Mode>,
     /// Seed of everything.
     pub seed: u64,
     /// Disk size in MiB; the file system's minimum when smaller.
@@ -197,9 +199,9 @@ fn images_of(
 ) -> Result<Sums> {
     let cuts = cut::plan(
         &recording.log,
-        recording.from,
-        recording.to,
+        (recording.from, recording.to),
         images,
+        &plan.modes,
         &mut Rng::new(plan.seed),
     );
     let mut cutter = Cutter::new(&recording.log, shape.mib << 20);

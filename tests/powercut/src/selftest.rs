@@ -2,13 +2,16 @@
 //! durable write costs, and injects the errors it is told to.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::cut::{self, Cutter};
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::frames::{FrameWriter, Sync, read_frames};
-use crate::report::Report;
+use crate::report::{Format, Report};
 use crate::rig::{Rig, Shape, Stage};
 use crate::rng::Rng;
+use crate::run;
+use crate::standin::Fault;
 use crate::sys::fiemap::DataMap;
 use crate::sys::mount::FsKind;
 
@@ -38,6 +41,52 @@ pub fn run(home: &Path, kinds: &[FsKind], seed: u64, report: &mut Report) -> Res
             errors(home, shape, report)?;
         }
     }
+    for fault in [
+        Fault::None,
+        Fault::NoFlush,
+        Fault::NoDedup,
+        Fault::ForgetProducers,
+        Fault::NoChecksum,
+    ] {
+        stand_in(home, kinds, fault, seed, report)?;
+    }
+    Ok(())
+}
+
+/// The whole power-cut run against the stand-in broker: a right one must pass every image, a wrong one must not.
+fn stand_in(home: &Path, kinds: &[FsKind], fault: Fault, seed: u64, report: &mut Report) -> Result<()> {
+    let work = home.join("stand-in");
+    // A missing checksum shows only where a block is half there.
+    let (images, modes) = match fault {
+        Fault::NoChecksum => (32, vec![cut::Mode::Torn, cut::Mode::Garbled]),
+        _ => (8, cut::MODES.to_vec()),
+    };
+    let plan = run::Plan {
+        kinds: kinds[..1].to_vec(),
+        images,
+        modes,
+        seed,
+        mib: 128,
+        load: Duration::from_secs(2),
+        producers: 3,
+        pause: Duration::from_millis(2),
+        flush_off: false,
+        binary: std::env::current_exe().context("finding this program")?,
+        extra: vec![format!("--fault={}", fault.name())],
+        work: work.clone(),
+        keep: false,
+    };
+    let mut inner = Report::new(Format::Silent);
+    run::run(home, &plan, &mut inner)?;
+    std::fs::remove_dir_all(&work).context("clearing up")?;
+    let (good, bad) = inner.counts();
+    let passed = if fault == Fault::None {
+        bad == 0 && good > 0
+    } else {
+        bad > 0
+    };
+    let detail = format!("{good} images passed, {bad} findings");
+    report.line(&format!("stand-in broker, fault {}", fault.name()), passed, &detail);
     Ok(())
 }
 
@@ -84,7 +133,7 @@ fn cut_and_count(
     data: &DataMap,
     seed: u64,
 ) -> Result<(usize, usize)> {
-    let mut cuts = cut::plan(log, from, to, IMAGES - 1, &mut Rng::new(seed));
+    let mut cuts = cut::plan(log, (from, to), IMAGES - 1, &cut::MODES, &mut Rng::new(seed));
     cuts.push(cut::Cut {
         at: to,
         mode: cut::Mode::Dropped,
