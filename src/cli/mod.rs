@@ -8,6 +8,7 @@ pub mod clock;
 pub mod cluster;
 pub mod consume;
 pub mod context;
+pub mod demo;
 pub mod encode;
 pub mod failure;
 pub mod interrupt;
@@ -47,7 +48,8 @@ pub(crate) use examples;
     arg_required_else_help = true,
     max_term_width = 110,
     after_help = examples!(
-"  ringlog start                               run a broker in ./ringlog-data
+"  ringlog demo                                watch a broker work
+  ringlog start                               run a broker in ./ringlog-data
   ringlog topic create logs -p 4              make a topic
   echo hello | ringlog produce logs           one record per line
   ringlog consume logs -o start -e            read it back, leave at the end
@@ -65,6 +67,7 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Start(start::Args),
+    Demo(demo::Args),
     Topic(topic::Args),
     Produce(produce::Args),
     Consume(consume::Args),
@@ -76,6 +79,7 @@ impl Command {
     fn run(self, context: &Context) -> Result<(), Failure> {
         match self {
             Command::Start(args) => start::run(args, context),
+            Command::Demo(args) => demo::run(args, context),
             Command::Topic(args) => topic::run(args, context),
             Command::Produce(args) => produce::run(args, context),
             Command::Consume(args) => consume::run(args, context),
