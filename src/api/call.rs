@@ -126,3 +126,53 @@ pub(crate) fn place(topic: &Topic, index: i32) -> Result<(PartitionId, ShardId),
         meta.shard,
     ))
 }
+
+/// Parts are numbered through all topics of a request; this finds topic and partition again in logarithmic time.
+#[derive(Default)]
+pub(crate) struct Numbering {
+    /// First part of every topic but the first, whose is 0.
+    firsts: Vec<u32>,
+    topics: usize,
+    parts: u32,
+}
+
+impl Numbering {
+    /// The next topic has this many partitions; returns the number of its first part.
+    pub fn add_topic(&mut self, partitions: usize) -> u32 {
+        let first = self.parts;
+        if self.topics > 0 {
+            self.firsts.push(first);
+        }
+        self.topics += 1;
+        self.parts += partitions as u32;
+        first
+    }
+    /// Index of the topic, and of the partition within it.
+    pub fn find(&self, part: u32) -> (usize, usize) {
+        let topic = self.firsts.partition_point(|first| *first <= part);
+        let first = topic
+            .checked_sub(1)
+            .and_then(|at| self.firsts.get(at))
+            .copied()
+            .unwrap_or(0);
+        (topic, (part - first) as usize)
+    }
+}
+
+#[cfg(test)]
+mod numbering_tests {
+    use super::Numbering;
+
+    #[test]
+    fn every_part_is_found_again_also_behind_topics_without_partitions() {
+        let mut numbering = Numbering::default();
+        let mut expected = Vec::new();
+        for (topic, partitions) in [0usize, 2, 0, 0, 3, 1].into_iter().enumerate() {
+            let first = numbering.add_topic(partitions);
+            assert_eq!(first as usize, expected.len());
+            expected.extend((0..partitions).map(|partition| (topic, partition)));
+        }
+        let found: Vec<_> = (0..expected.len() as u32).map(|part| numbering.find(part)).collect();
+        assert_eq!(found, expected);
+    }
+}

@@ -3,76 +3,104 @@
 //! Records travel as slices of the received frame; the owner verifies and copies them. Partitions fail one by one, except
 //! that acks=0 has no answer to say so: any failure closes the connection (KafkaApis.handleProduceRequest).
 
-use super::call::{Call, Step, malformed, place};
+use super::call::{Call, Numbering, Step, malformed, place};
 use crate::controller::image::{Image, Topic};
 use crate::partition::request::{OwnerRequest, ProducePart, ProduceResult};
 use crate::wire::error::ErrorCode;
 use crate::wire::produce::{
-    NodeEndpoint, ProducePartition, ProducePartitionResponse, ProduceRequest, ProduceResponse, ProduceTopicResponse,
-    RecordError, TopicRef,
+    NodeEndpoint, ProducePartition, ProducePartitionResponse, ProduceRequest, ProduceResponse, ProduceTopic,
+    ProduceTopicResponse, RecordError, TopicRef,
 };
 use bytes::Bytes;
 use std::sync::Arc;
 
+/// Topics or partitions in one request. The answer takes more memory than the smallest partition takes on the wire, so a
+/// frame of nothing but empty partitions must not be followed to its end.
+const PARTS_MAX: usize = 100_000;
+
 /// A produce that waits for owners: the answer as far as it is known.
 pub(crate) struct ProduceOp {
     response: ProduceResponse,
+    numbering: Numbering,
     remaining: usize,
     wants_ack: bool,
 }
+
+/// A request being started.
+struct Source<'a> {
+    frame: &'a Bytes,
+    request: &'a ProduceRequest<'a>,
+    /// What is wrong with the request as a whole; every partition answers it.
+    refusal: Option<Refusal>,
+}
+
+/// Error and text of a partition that is not asked for.
+type Refusal = (ErrorCode, &'static str);
 
 pub(super) fn start(call: &mut Call, frame: &Bytes, body: &[u8]) -> Step<ProduceOp> {
     let request = match ProduceRequest::decode(call.meta.version, body) {
         Ok(request) => request,
         Err(error) => return malformed(call.meta, &error),
     };
-    let refusal = refuse_all(&request);
+    if request.topic_count().max(request.partition_count()) > PARTS_MAX {
+        return Step::Close(format!("a produce of more than {PARTS_MAX} partitions"));
+    }
+    let source = Source {
+        frame,
+        request: &request,
+        refusal: refuse_all(&request),
+    };
     let mut op = ProduceOp {
         response: ProduceResponse::default(),
+        numbering: Numbering::default(),
         remaining: 0,
         wants_ack: request.acks != 0,
     };
     op.response.topics.reserve_exact(request.topic_count());
-    let mut part = 0;
     for asked in request.topics() {
-        let topic = find(call.cx.newest, asked.topic);
-        let (name, topic_id) = match (&asked.topic, &topic) {
-            (TopicRef::Name(name), _) => (name.to_string(), Default::default()),
-            (TopicRef::Id(id), _) => (String::new(), *id),
-        };
-        let mut answer = ProduceTopicResponse {
-            name,
-            topic_id,
-            partitions: Vec::with_capacity(asked.partition_count()),
-        };
-        for partition in asked.partitions() {
-            let mut result = ProducePartitionResponse {
-                index: partition.index,
-                ..Default::default()
-            };
-            let checked = refusal
-                .map_or(Ok(()), Err)
-                .and_then(|()| topic.clone().map_err(|error| (error, "")));
-            let sent = checked.and_then(|topic| send(call, frame, &topic, &partition, &request, part));
-            match sent {
-                Ok(()) => op.remaining += 1,
-                Err((error, message)) => {
-                    result.error = error;
-                    result.error_message = (!message.is_empty()).then(|| message.to_string());
-                }
-            }
-            answer.partitions.push(result);
-            part += 1;
-        }
-        op.response.topics.push(answer);
+        start_topic(call, &source, &asked, &mut op);
     }
     proceed(call, op, true)
+}
+
+fn start_topic(call: &mut Call, source: &Source, asked: &ProduceTopic, op: &mut ProduceOp) {
+    let topic = match source.refusal {
+        Some(refusal) => Err(refusal),
+        None => find(call.cx.newest, asked.topic).map_err(|error| (error, "")),
+    };
+    let mut answer = ProduceTopicResponse {
+        partitions: Vec::with_capacity(asked.partition_count()),
+        ..Default::default()
+    };
+    match asked.topic {
+        TopicRef::Name(name) => answer.name = name.to_string(),
+        TopicRef::Id(id) => answer.topic_id = id,
+    }
+    let first = op.numbering.add_topic(asked.partition_count());
+    for (part, partition) in (first..).zip(asked.partitions()) {
+        let sent = topic.as_ref().map_err(|refusal| *refusal);
+        let mut result = ProducePartitionResponse {
+            index: partition.index,
+            ..Default::default()
+        };
+        match sent.and_then(|topic| send(call, source, topic, &partition, part)) {
+            Ok(()) => op.remaining += 1,
+            Err((error, message)) => {
+                result.error = error;
+                result.error_message = (!message.is_empty()).then(|| message.to_string());
+            }
+        }
+        answer.partitions.push(result);
+    }
+    op.response.topics.push(answer);
 }
 
 /// An owner answered for one partition.
 pub(super) fn finish(call: &mut Call, mut op: ProduceOp, part: u32, result: ProduceResult) -> Step<ProduceOp> {
     let not_leader = result.error == ErrorCode::NotLeaderOrFollower;
-    if let Some(partition) = slot(&mut op.response, part as usize) {
+    let (topic, index) = op.numbering.find(part);
+    let topic = op.response.topics.get_mut(topic);
+    if let Some(partition) = topic.and_then(|topic| topic.partitions.get_mut(index)) {
         partition.error = result.error;
         partition.base_offset = result.base_offset;
         partition.log_append_time_ms = result.log_append_time_ms;
@@ -117,7 +145,7 @@ fn proceed(call: &mut Call, op: ProduceOp, starting: bool) -> Step<ProduceOp> {
 }
 
 /// What is wrong with the request as a whole; every partition answers it.
-fn refuse_all(request: &ProduceRequest) -> Option<(ErrorCode, &'static str)> {
+fn refuse_all(request: &ProduceRequest) -> Option<Refusal> {
     if !matches!(request.acks, -1..=1) {
         return Some((ErrorCode::InvalidRequiredAcks, ""));
     }
@@ -140,12 +168,12 @@ fn find(image: &Image, topic: TopicRef) -> Result<Arc<Topic>, ErrorCode> {
 /// Sends one partition's batch to its owner.
 fn send(
     call: &mut Call,
-    frame: &Bytes,
+    source: &Source,
     topic: &Topic,
     partition: &ProducePartition,
-    request: &ProduceRequest,
     part: u32,
-) -> Result<(), (ErrorCode, &'static str)> {
+) -> Result<(), Refusal> {
+    let (frame, request) = (source.frame, source.request);
     let (id, owner) = place(topic, partition.index).map_err(|error| (error, ""))?;
     if request.acks == -1 && topic.config.min_insync_replicas > 1 {
         return Err((
@@ -167,15 +195,6 @@ fn send(
     };
     call.ask(owner, part, OwnerRequest::Produce(part_request));
     Ok(())
-}
-
-/// The place of a part's result: parts are numbered through all topics.
-fn slot(response: &mut ProduceResponse, part: usize) -> Option<&mut ProducePartitionResponse> {
-    response
-        .topics
-        .iter_mut()
-        .flat_map(|topic| &mut topic.partitions)
-        .nth(part)
 }
 
 /// Tells a client that asked the wrong broker who leads (KIP-951).

@@ -55,8 +55,10 @@ impl ReplySlots {
     }
     /// The answer is there.
     pub fn fill(&mut self, slot: u64, reply: Reply) {
-        self.ready_bytes += reply.len();
-        self.set(slot, Slot::Ready(reply));
+        let bytes = reply.len();
+        if self.set(slot, Slot::Ready(reply)) {
+            self.ready_bytes += bytes;
+        }
     }
     /// There will be no answer (acks=0): later ones need not wait.
     pub fn skip(&mut self, slot: u64) {
@@ -108,10 +110,10 @@ impl ReplySlots {
         })
     }
 
-    fn set(&mut self, slot: u64, value: Slot) {
+    /// False when the slot has left already.
+    fn set(&mut self, slot: u64, value: Slot) -> bool {
         let at = slot.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
-        if let Some(place) = at.and_then(|at| self.slots.get_mut(at)) {
-            *place = value;
-        }
+        let place = at.and_then(|at| self.slots.get_mut(at));
+        place.map(|place| *place = value).is_some()
     }
 }

@@ -14,15 +14,12 @@ pub(crate) type EpochEndOp = Scatter<OffsetForLeaderEpochResponse>;
 
 pub(in crate::api) fn start(call: &mut Call, body: &[u8]) -> Step<EpochEndOp> {
     let request = decode!(OffsetForLeaderEpoch, call, body);
-    let mut op = Scatter {
-        response: OffsetForLeaderEpochResponse::default(),
-        remaining: 0,
-    };
-    let mut part = 0;
+    let mut op = EpochEndOp::new();
     for topic in &request.topics {
         let mut finder = Finder::new(call, &topic.topic);
         let mut answers = Vec::with_capacity(topic.partitions.len());
-        for partition in &topic.partitions {
+        let first = op.numbering.add_topic(topic.partitions.len());
+        for (part, partition) in (first..).zip(&topic.partitions) {
             let asked = ask(call, &mut finder, partition, part);
             op.remaining += usize::from(asked.is_ok());
             let error = asked.err().unwrap_or(ErrorCode::None);
@@ -31,7 +28,6 @@ pub(in crate::api) fn start(call: &mut Call, body: &[u8]) -> Step<EpochEndOp> {
                 error,
                 ..Default::default()
             });
-            part += 1;
         }
         op.response.topics.push(OffsetForLeaderTopicResult {
             topic: topic.topic.clone(),
@@ -47,13 +43,9 @@ pub(in crate::api) fn finish(
     part: u32,
     result: EpochEndResult,
 ) -> Step<EpochEndOp> {
-    if let Some(slot) = op
-        .response
-        .topics
-        .iter_mut()
-        .flat_map(|topic| &mut topic.partitions)
-        .nth(part as usize)
-    {
+    let (topic, index) = op.numbering.find(part);
+    let topic = op.response.topics.get_mut(topic);
+    if let Some(slot) = topic.and_then(|topic| topic.partitions.get_mut(index)) {
         slot.error = result.error;
         slot.leader_epoch = result.leader_epoch;
         slot.end_offset = result.end_offset;

@@ -15,15 +15,12 @@ pub(crate) type ListOffsetsOp = Scatter<ListOffsetsResponse>;
 pub(in crate::api) fn start(call: &mut Call, body: &[u8]) -> Step<ListOffsetsOp> {
     let request = decode!(ListOffsets, call, body);
     let read_committed = request.isolation_level == 1;
-    let mut op = Scatter {
-        response: ListOffsetsResponse::default(),
-        remaining: 0,
-    };
-    let mut part = 0;
+    let mut op = ListOffsetsOp::new();
     for topic in &request.topics {
         let mut finder = Finder::new(call, &topic.name);
         let mut answers = Vec::with_capacity(topic.partitions.len());
-        for partition in &topic.partitions {
+        let first = op.numbering.add_topic(topic.partitions.len());
+        for (part, partition) in (first..).zip(&topic.partitions) {
             let asked = ask(call, &mut finder, partition, read_committed, part);
             op.remaining += usize::from(asked.is_ok());
             let error = asked.err().unwrap_or(ErrorCode::None);
@@ -32,7 +29,6 @@ pub(in crate::api) fn start(call: &mut Call, body: &[u8]) -> Step<ListOffsetsOp>
                 error,
                 ..Default::default()
             });
-            part += 1;
         }
         op.response.topics.push(ListOffsetsTopicResponse {
             name: topic.name.clone(),
@@ -48,13 +44,9 @@ pub(in crate::api) fn finish(
     part: u32,
     result: ListOffsetResult,
 ) -> Step<ListOffsetsOp> {
-    if let Some(slot) = op
-        .response
-        .topics
-        .iter_mut()
-        .flat_map(|topic| &mut topic.partitions)
-        .nth(part as usize)
-    {
+    let (topic, index) = op.numbering.find(part);
+    let topic = op.response.topics.get_mut(topic);
+    if let Some(slot) = topic.and_then(|topic| topic.partitions.get_mut(index)) {
         slot.error = result.error;
         slot.timestamp = result.timestamp;
         slot.offset = result.offset;

@@ -9,7 +9,7 @@ pub(crate) use delete::DeleteRecordsOp;
 pub(crate) use epoch::EpochEndOp;
 pub(crate) use list::ListOffsetsOp;
 
-use super::call::{Call, Step, place};
+use super::call::{Call, Numbering, Step, place};
 use crate::base::ids::{PartitionId, ShardId};
 use crate::controller::image::Topic;
 use crate::wire::error::ErrorCode;
@@ -19,7 +19,18 @@ use std::sync::Arc;
 /// An answer that is filled in part by part. Parts are numbered through all topics of the request.
 pub(crate) struct Scatter<R> {
     response: R,
+    numbering: Numbering,
     remaining: usize,
+}
+
+impl<R: Default> Scatter<R> {
+    fn new() -> Self {
+        Scatter {
+            response: R::default(),
+            numbering: Numbering::default(),
+            remaining: 0,
+        }
+    }
 }
 
 impl<R> Scatter<R> {

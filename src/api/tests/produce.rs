@@ -335,3 +335,12 @@ fn a_request_without_topics_is_answered_at_once() {
     rig.send(request);
     assert!(rig.produced(9, 1).topics.is_empty());
 }
+
+#[test]
+fn a_frame_full_of_empty_partitions_closes_instead_of_growing_in_memory() {
+    let mut rig = Rig::new();
+    rig.create("t", 1, &[]);
+    let partitions = vec![(0, None); 100_001];
+    rig.send(produce(9, 1, 1, TopicRef::Name("t"), &partitions));
+    assert!(rig.is_closed());
+}
