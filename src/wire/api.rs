@@ -83,6 +83,18 @@ pub const APIS: [ApiRange; 19] = [
     range(ApiKey::DescribeTopicPartitions, 0, 0, 0),
 ];
 
+/// Row in [`APIS`] by key, [`NO_ROW`] for keys not served: every request asks for it.
+const ROWS: [u8; 128] = {
+    let mut rows = [NO_ROW; 128];
+    let mut i = 0;
+    while i < APIS.len() {
+        rows[APIS[i].key as usize] = i as u8;
+        i += 1;
+    }
+    rows
+};
+const NO_ROW: u8 = u8::MAX;
+
 /// What becomes of a request by its key and version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lookup {
@@ -107,7 +119,8 @@ pub fn lookup(key: i16, version: i16) -> Lookup {
 impl ApiKey {
     /// The API of a number on the wire, `None` when not served.
     pub fn from_code(key: i16) -> Option<ApiKey> {
-        APIS.iter().map(|range| range.key).find(|api| *api as i16 == key)
+        let row = *ROWS.get(usize::try_from(key).ok()?)?;
+        Some(APIS.get(usize::from(row))?.key)
     }
 
     /// The number on the wire.
@@ -116,24 +129,21 @@ impl ApiKey {
     }
 
     /// The versions of this API.
+    #[inline]
     pub const fn range(self) -> ApiRange {
-        let mut i = 0;
-        while i < APIS.len() {
-            if APIS[i].key as i16 == self as i16 {
-                return APIS[i];
-            }
-            i += 1;
-        }
-        panic!("every ApiKey has its row in APIS")
+        // Every ApiKey has its row; a missing one fails a test, not a request.
+        APIS[ROWS[self as usize] as usize]
     }
 
     /// Whether a request of this version is decoded.
+    #[inline]
     pub const fn serves(self, version: i16) -> bool {
         let range = self.range();
         range.served_from <= version && version <= range.max
     }
 
     /// Whether this version has compact lengths and tagged fields.
+    #[inline]
     pub const fn is_flexible(self, version: i16) -> bool {
         version >= self.range().flexible_from
     }

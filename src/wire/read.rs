@@ -11,7 +11,7 @@ use crate::wire::guard::{Budget, MAX_TAGS};
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     input: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
     budget: Budget,
 }
 
@@ -41,32 +41,36 @@ impl<'a> Reader<'a> {
 
     /// A reader whose arrays may take `budget` in memory.
     pub fn with_budget(input: &'a [u8], budget: Budget) -> Self {
-        Reader { input, at: 0, budget }
+        Reader {
+            input,
+            rest: input,
+            budget,
+        }
     }
 
     /// Bytes read so far.
     pub fn position(&self) -> usize {
-        self.at
+        self.input.len() - self.rest.len()
     }
 
     /// Bytes not yet read.
     pub fn left(&self) -> usize {
-        self.input.len() - self.at
+        self.rest.len()
     }
 
     /// What is not yet read.
     pub fn rest(&self) -> &'a [u8] {
-        self.input.get(self.at..).unwrap_or_default()
+        self.rest
     }
 
     /// What was read since position `start`.
     pub fn since(&self, start: usize) -> &'a [u8] {
-        self.input.get(start..self.at).unwrap_or_default()
+        self.input.get(start..self.position()).unwrap_or_default()
     }
 
     /// An error at the current position.
     pub fn fail<T>(&self, fault: Fault) -> Read<T> {
-        Err(DecodeError::new(self.at, fault))
+        Err(DecodeError::new(self.position(), fault))
     }
 
     /// Requires that nothing is left.
@@ -86,9 +90,9 @@ impl<'a> Reader<'a> {
     /// When fewer are left.
     #[inline]
     pub fn take(&mut self, len: usize) -> Read<&'a [u8]> {
-        match self.rest().get(..len) {
-            Some(bytes) => {
-                self.at += len;
+        match self.rest.split_at_checked(len) {
+            Some((bytes, rest)) => {
+                self.rest = rest;
                 Ok(bytes)
             }
             None => self.fail(Fault::Truncated {
@@ -100,9 +104,9 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn array<const N: usize>(&mut self) -> Read<[u8; N]> {
-        match self.rest().first_chunk::<N>() {
-            Some(bytes) => {
-                self.at += N;
+        match self.rest.split_first_chunk::<N>() {
+            Some((bytes, rest)) => {
+                self.rest = rest;
                 Ok(*bytes)
             }
             None => self.fail(Fault::Truncated {
@@ -171,17 +175,28 @@ impl<'a> Reader<'a> {
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
+    /// Most integers have one byte.
     #[inline]
     fn base128(&mut self, max_bytes: usize) -> Read<u64> {
+        match self.rest {
+            [byte @ 0..0x80, rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(*byte))
+            }
+            _ => self.base128_long(max_bytes),
+        }
+    }
+
+    fn base128_long(&mut self, max_bytes: usize) -> Read<u64> {
         let mut value = 0u64;
-        for (i, &byte) in self.rest().iter().take(max_bytes).enumerate() {
+        for (i, &byte) in self.rest.iter().take(max_bytes).enumerate() {
             let bits = u64::from(byte & 0x7f);
             if i == 9 && bits > 1 {
                 return self.fail(Fault::VarintTooLong);
             }
             value |= bits << (7 * i);
             if byte & 0x80 == 0 {
-                self.at += i + 1;
+                self.rest = self.rest.get(i + 1..).unwrap_or_default();
                 return Ok(value);
             }
         }
@@ -195,11 +210,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Length of a string, byte field or record set (`None` = null): i16 or i32 by `wide`, or compact.
+    #[inline]
     fn length(&mut self, compact: bool, wide: bool) -> Read<Option<usize>> {
         if compact {
             return Ok(self.uvarint()?.checked_sub(1).map(|len| len as usize));
         }
-        let start = self.at;
+        let start = self.position();
         let declared = if wide { self.i32()? } else { i32::from(self.i16()?) };
         match declared {
             -1 => Ok(None),
@@ -219,7 +235,7 @@ impl<'a> Reader<'a> {
         if len > i16::MAX as usize {
             return self.fail(Fault::Invalid("a string is longer than 32767 bytes"));
         }
-        let start = self.at;
+        let start = self.position();
         match std::str::from_utf8(self.take(len)?) {
             Ok(text) => Ok(Some(text)),
             Err(_) => Err(DecodeError::new(start, Fault::NotUtf8)),
@@ -231,7 +247,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// As [`nullable_str`](Self::nullable_str), or null.
     pub fn str(&mut self, compact: bool) -> Read<&'a str> {
-        let start = self.at;
+        let start = self.position();
         self.nullable_str(compact)?
             .ok_or(DecodeError::new(start, Fault::UnexpectedNull))
     }
@@ -254,7 +270,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Bad count, [`Fault::CountTooLarge`] or [`Fault::OverBudget`].
     pub fn nullable_count(&mut self, compact: bool, wire_size: usize, memory_size: usize) -> Read<Option<usize>> {
-        let start = self.at;
+        let start = self.position();
         let Some(count) = self.length(compact, true)? else {
             return Ok(None);
         };
@@ -270,7 +286,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// As there, or null.
     pub fn count(&mut self, compact: bool, wire_size: usize, memory_size: usize) -> Read<usize> {
-        let start = self.at;
+        let start = self.position();
         self.nullable_count(compact, wire_size, memory_size)?
             .ok_or(DecodeError::new(start, Fault::UnexpectedNull))
     }
@@ -297,11 +313,11 @@ impl<'a> Reader<'a> {
         for _ in 0..count {
             let tag = self.uvarint()?;
             let size = self.uvarint()? as usize;
-            let start = self.at;
+            let start = self.position();
             self.take(size)?;
             let mut field = Reader {
-                input: self.input.get(..self.at).unwrap_or_default(),
-                at: start,
+                input: self.input.get(..self.position()).unwrap_or_default(),
+                rest: self.since(start),
                 budget: self.budget,
             };
             if known(tag, &mut field)? && field.left() > 0 {
@@ -318,8 +334,8 @@ impl<'a> Reader<'a> {
     /// As [`tags`](Self::tags).
     #[inline]
     pub fn skip_tags(&mut self) -> Read<()> {
-        if self.rest().first() == Some(&0) {
-            self.at += 1;
+        if let [0, rest @ ..] = self.rest {
+            self.rest = rest;
             return Ok(());
         }
         self.tags(|_, _| Ok(false))
