@@ -1,4 +1,4 @@
-//! The command line as its users see it: output, errors, exit codes, against a real broker.
+//! The command line as its users see it: output, errors, exit codes, against `ringlog start` (or the broker in `RINGLOG_TEST_BROKER`).
 
 mod support;
 
@@ -18,7 +18,7 @@ fn lines(text: &str) -> Vec<&str> {
 
 #[test]
 fn a_topic_from_birth_to_death() {
-    let Some(broker) = Broker::get() else { return };
+    let broker = Broker::get();
     let name = unique("life");
     let created = broker.ok(&["topic", "create", &name, "-p", "3", "--set", "retention.ms=3600000"]);
     assert_eq!(created, format!("{name}: created with 3 partitions, 1 replica\n"));
@@ -87,7 +87,7 @@ fn a_topic_from_birth_to_death() {
 
 #[test]
 fn creating_says_why_not() {
-    let Some(broker) = Broker::get() else { return };
+    let broker = Broker::get();
     let name = broker.topic(1, &[]);
     broker.run(&["topic", "create", &name]).fails(1, "TOPIC_ALREADY_EXISTS");
     assert_eq!(
@@ -121,7 +121,7 @@ fn creating_says_why_not() {
 
 #[test]
 fn lines_in_lines_out() {
-    let Some(broker) = Broker::get() else { return };
+    let broker = Broker::get();
     let name = broker.topic(1, &[]);
     broker.run_with(&["produce", &name], b"first\n\nthird").ok();
     assert_eq!(broker.ok(&["consume", &name, "-e"]), "first\n\nthird\n");
@@ -136,7 +136,7 @@ fn lines_in_lines_out() {
 
 #[test]
 fn many_lines_keep_their_order() {
-    let Some(broker) = Broker::get() else { return };
+    let broker = Broker::get();
     let name = broker.topic(1, &[]);
     let input: String = (0..200_000).map(|number| format!("line {number}\n")).collect();
     broker.run_with(&["produce", &name, "-z", "lz4"], input.as_bytes()).ok();
@@ -155,7 +155,7 @@ const HARD_RECORDS: &[&str] = &[
 
 #[test]
 fn json_lines_reproduce_records_exactly() {
-    let Some(broker) = Broker::get() else { return };
+    let broker = Broker::get();
     // Records of 1970 would be old enough to delete.
     let source = broker.topic(2, &["retention.ms=-1"]);
     let input: String = HARD_RECORDS
@@ -214,7 +214,7 @@ fn json_lines_reproduce_records_exactly() {
 
 #[test]
 fn templates_write_and_read_the_same_language() {
-    let Some(broker) = Broker::get() else { return };
+    let broker = Broker::get();
     let name = broker.topic(2, &[]);
     let input = b"1 k1=v one;1700000000000\n0 k2=;1700000000001\n";
     broker
@@ -255,7 +255,7 @@ fn templates_write_and_read_the_same_language() {
 
 #[test]
 fn keys_choose_partitions_as_java_does() {
-    let Some(broker) = Broker::get() else { return };
+    let broker = Broker::get();
     let name = broker.topic(7, &[]);
     broker
         .run_with(&["produce", &name, "-f", "%k\\n"], b"21\nfoobar\nabc\n")
@@ -272,7 +272,7 @@ fn keys_choose_partitions_as_java_does() {
 
 #[test]
 fn consuming_begins_where_told() {
-    let Some(broker) = Broker::get() else { return };
+    let broker = Broker::get();
     let name = broker.topic(1, &[]);
     let input: String = (0..10)
         .map(|number| {
@@ -321,7 +321,7 @@ fn consuming_begins_where_told() {
 
 #[test]
 fn a_waiting_consumer_sees_new_records() {
-    let Some(broker) = Broker::get() else { return };
+    let broker = Broker::get();
     let name = broker.topic(3, &[]);
     let mut consumer = spawn(ringlog().args(["consume", &name, "-b", broker.address()]));
     let mut reader = BufReader::new(consumer.stdout.take().unwrap());
@@ -340,7 +340,7 @@ fn a_waiting_consumer_sees_new_records() {
 
 #[test]
 fn an_interactive_producer_sends_each_line_at_once() {
-    let Some(broker) = Broker::get() else { return };
+    let broker = Broker::get();
     let name = broker.topic(1, &[]);
     let mut producer = spawn(ringlog().args(["produce", &name, "-v", "-b", broker.address()]));
     let mut input = producer.stdin.take().unwrap();
@@ -361,7 +361,7 @@ fn an_interactive_producer_sends_each_line_at_once() {
 
 #[test]
 fn a_reader_that_leaves_is_no_error() {
-    let Some(broker) = Broker::get() else { return };
+    let broker = Broker::get();
     let name = broker.topic(1, &[]);
     let input: String = (0..50_000)
         .map(|number| format!("a line long enough to fill pipes {number}\n"))
@@ -377,7 +377,7 @@ fn a_reader_that_leaves_is_no_error() {
 
 #[test]
 fn large_records_pass_up_to_the_limit() {
-    let Some(broker) = Broker::get() else { return };
+    let broker = Broker::get();
     let name = broker.topic(1, &[]);
     let big = "x".repeat(900 << 10);
     broker
@@ -408,7 +408,7 @@ fn large_records_pass_up_to_the_limit() {
 
 #[test]
 fn acks_and_producers_of_every_kind() {
-    let Some(broker) = Broker::get() else { return };
+    let broker = Broker::get();
     let name = broker.topic(1, &[]);
     for args in [
         &["--acks", "0"][..],
@@ -434,7 +434,7 @@ fn acks_and_producers_of_every_kind() {
 
 #[test]
 fn cluster_info_names_the_brokers() {
-    let Some(broker) = Broker::get() else { return };
+    let broker = Broker::get();
     let info = json(&broker.ok(&["cluster", "info", "--format", "json"]));
     assert!(info["cluster_id"].as_str().is_some_and(|id| !id.is_empty()), "{info}");
     assert_eq!(info["brokers"].as_array().unwrap().len(), 1);
@@ -448,7 +448,7 @@ fn cluster_info_names_the_brokers() {
 
 #[test]
 fn a_missing_topic_is_created_unless_told_not_to() {
-    let Some(broker) = Broker::get() else { return };
+    let broker = Broker::get();
     let name = unique("made");
     broker
         .run_with(&["produce", &name, "--no-create"], b"x\n")

@@ -4,10 +4,12 @@
 
 pub mod fake;
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before the test fails instead of hanging.
@@ -20,21 +22,41 @@ pub fn ringlog() -> Command {
     command
 }
 
-/// A broker for one test: the one in `RINGLOG_TEST_BROKER` (host:port).
+/// A broker for one test: one of its own, or the one in `RINGLOG_TEST_BROKER` (host:port), such as a real Kafka.
 pub struct Broker {
     address: String,
+    own: Option<OwnBroker>,
+}
+
+/// A `ringlog start` that ends with the test.
+struct OwnBroker {
+    process: Child,
+    /// What it printed so far, for the day it does not start.
+    log: Arc<Mutex<String>>,
+    _data: Scratch,
 }
 
 impl Broker {
-    /// The broker to test against, or `None` (with a word about it) if there is none.
-    pub fn get() -> Option<Broker> {
-        match std::env::var("RINGLOG_TEST_BROKER") {
-            Ok(address) => Some(Broker { address }),
-            Err(_) => {
-                eprintln!("skipped: set RINGLOG_TEST_BROKER=host:port");
-                None
+    /// The broker to test against, ready to serve.
+    #[track_caller]
+    pub fn get() -> Broker {
+        if let Ok(address) = std::env::var("RINGLOG_TEST_BROKER") {
+            return Broker { address, own: None };
+        }
+        // The free port may be taken by someone else before the broker binds it.
+        let mut said = String::new();
+        for _ in 0..3 {
+            match OwnBroker::start() {
+                Ok((address, own)) => {
+                    return Broker {
+                        address,
+                        own: Some(own),
+                    };
+                }
+                Err(log) => said = log,
             }
         }
+        panic!("the broker does not start:\n{said}");
     }
 
     /// `host:port`.
@@ -66,6 +88,79 @@ impl Broker {
         self.ok(&args);
         name
     }
+}
+
+impl OwnBroker {
+    /// Starts two shards, so that requests cross between them, on fresh data. `Err` = what it said before it ended.
+    fn start() -> Result<(String, OwnBroker), String> {
+        let data = Scratch::new();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let mut command = ringlog();
+        for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("RINGLOG_") || key.starts_with("KAFKA_")) {
+            command.env_remove(key);
+        }
+        command.args([
+            "start", "--listen", &address, "--admin", "off", "--shards", "2", "--memory", "256MiB",
+        ]);
+        command
+            .arg("--data-dir")
+            .arg(data.0.join("data"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        collect(process.stdout.take().unwrap(), Arc::clone(&log));
+        collect(process.stderr.take().unwrap(), Arc::clone(&log));
+        let mut own = OwnBroker {
+            process,
+            log,
+            _data: data,
+        };
+        let start = Instant::now();
+        while !own.log.lock().unwrap().contains("ready in") {
+            let has_ended = own.process.try_wait().unwrap().is_some();
+            if has_ended || start.elapsed() > PATIENCE {
+                return Err(own.log.lock().unwrap().clone());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok((address, own))
+    }
+}
+
+impl Drop for OwnBroker {
+    fn drop(&mut self) {
+        signal(self.process.id() as libc::pid_t, libc::SIGTERM);
+        let start = Instant::now();
+        let mut end = None;
+        while end.is_none() && start.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(5));
+            end = self.process.try_wait().unwrap_or(None);
+        }
+        if end.is_none() {
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        }
+        let was_clean = end.is_some_and(|status| status.success());
+        if !was_clean && !std::thread::panicking() {
+            panic!(
+                "the broker did not end cleanly ({end:?}):\n{}",
+                self.log.lock().unwrap()
+            );
+        }
+    }
+}
+
+/// Gathers what a process prints.
+fn collect(mut pipe: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
+    std::thread::spawn(move || {
+        let mut piece = [0; 4096];
+        while let Ok(count @ 1..) = pipe.read(&mut piece) {
+            log.lock().unwrap().push_str(&String::from_utf8_lossy(&piece[..count]));
+        }
+    });
 }
 
 /// A name that no other test uses, not even of another run against the same broker.
