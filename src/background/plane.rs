@@ -122,10 +122,13 @@ fn executor(config: &BackgroundConfig) -> Result<LocalExecutor, Refusal> {
 
 fn explain(error: GlommioError<()>) -> Refusal {
     let text = error.to_string();
+    if text.to_lowercase().contains("memlock") {
+        return Refusal {
+            cause: "less than 512 KiB of memory may be locked (`ulimit -l`), too little for the background plane".into(),
+            remedy: "raise the limit: `ulimit -l unlimited`, or LimitMEMLOCK=infinity in the systemd unit".into(),
+        };
+    }
     let remedy = match &error {
-        _ if text.contains("memlock") || text.contains("memory") => {
-            "raise the limit of locked memory to at least 512 KiB: `ulimit -l unlimited`, or LimitMEMLOCK=infinity in the systemd unit"
-        }
         GlommioError::BuilderError(_) => "name a CPU that exists and that this process may use",
         _ => "check that io_uring is allowed and that file descriptors are left (`ulimit -n`)",
     };
