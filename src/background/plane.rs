@@ -124,7 +124,8 @@ fn explain(error: GlommioError<()>) -> Refusal {
     let text = error.to_string();
     if text.to_lowercase().contains("memlock") {
         return Refusal {
-            cause: "less than 512 KiB of memory may be locked (`ulimit -l`), too little for the background plane".into(),
+            cause: "less than 512 KiB of memory may be locked (`ulimit -l`), too little for the background plane"
+                .into(),
             remedy: "raise the limit: `ulimit -l unlimited`, or LimitMEMLOCK=infinity in the systemd unit".into(),
         };
     }
