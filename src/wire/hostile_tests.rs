@@ -41,15 +41,19 @@ fn every_row_of_the_table_has_its_decoder() {
 
 #[test]
 fn huge_counts_are_refused_by_every_request() {
+    let mut accepted = Vec::new();
     for (key, version) in served() {
         for filler in [0x7f, 0xff, 0x80, 0xfe] {
-            let body = [filler; 64];
-            assert!(
-                decode(key, version, &body).is_err(),
-                "{key:?} v{version} filled with {filler:#x}"
-            );
+            if decode(key, version, &[filler; 64]).is_ok() && !accepted.contains(&key) {
+                accepted.push(key);
+            }
         }
     }
+    // Without counts, or with -1 for null: the empty old ApiVersions, "all topics", no transactional id.
+    assert_eq!(
+        accepted,
+        [ApiKey::Metadata, ApiKey::ApiVersions, ApiKey::InitProducerId]
+    );
 }
 
 #[test]

@@ -340,12 +340,12 @@ pub trait Api {
     /// What the broker answers.
     type Response: Wire;
 
-    /// Decodes a request body, completely and within the default memory budget.
+    /// Decodes the request at the start of a body, within the default memory budget.
     ///
     /// # Errors
-    /// When the version is not served, or the body is not exactly one request.
+    /// When the version is not served, or the body does not begin with a request.
     fn decode(version: i16, body: &[u8]) -> Read<Self::Request> {
-        decode_whole(Self::KEY, version, Reader::new(body))
+        decode_first(Self::KEY, version, &mut Reader::new(body))
     }
 
     /// Decodes a request body within `budget`.
@@ -353,7 +353,7 @@ pub trait Api {
     /// # Errors
     /// As [`decode`](Self::decode).
     fn decode_within(version: i16, body: &[u8], budget: Budget) -> Read<Self::Request> {
-        decode_whole(Self::KEY, version, Reader::with_budget(body, budget))
+        decode_first(Self::KEY, version, &mut Reader::with_budget(body, budget))
     }
 
     /// Writes a response body.
@@ -366,25 +366,31 @@ pub trait Api {
         request.write(out, Version::of(Self::KEY, version));
     }
 
-    /// Decodes a response body, as a client does.
+    /// Decodes a whole response body, as a client does.
     ///
     /// # Errors
-    /// As [`decode`](Self::decode).
+    /// When the version is not served, or the body is not exactly one response.
     fn decode_response(version: i16, body: &[u8]) -> Read<Self::Response> {
         decode_whole(Self::KEY, version, Reader::new(body))
     }
 }
 
 fn decode_whole<T: Wire>(key: ApiKey, version: i16, mut reader: Reader<'_>) -> Read<T> {
+    let message = decode_first(key, version, &mut reader)?;
+    reader.finish()?;
+    Ok(message)
+}
+
+/// Requests may be followed by more bytes, which Kafka leaves unread (`RequestContext.parseRequest`): librdkafka 2.16
+/// sends three of them after every Metadata 13 that asks for all topics.
+fn decode_first<T: Wire>(key: ApiKey, version: i16, reader: &mut Reader<'_>) -> Read<T> {
     if !key.serves(version) {
         return reader.fail(Fault::Unsupported {
             key: key.code(),
             version,
         });
     }
-    let message = T::read(&mut reader, Version::of(key, version))?;
-    reader.finish()?;
-    Ok(message)
+    T::read(reader, Version::of(key, version))
 }
 
 /// A whole response: length, header, body.

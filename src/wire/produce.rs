@@ -63,7 +63,7 @@ impl<'a> ProduceRequest<'a> {
     /// Decodes and checks a whole body.
     ///
     /// # Errors
-    /// When the version is not served, or the body is not exactly one request.
+    /// When the version is not served, or the body does not begin with a request.
     pub fn decode(version: i16, body: &'a [u8]) -> Read<ProduceRequest<'a>> {
         let mut reader = Reader::new(body);
         if !ApiKey::Produce.serves(version) {
@@ -84,7 +84,6 @@ impl<'a> ProduceRequest<'a> {
         if flexible {
             reader.skip_tags()?;
         }
-        reader.finish()?;
         Ok(ProduceRequest {
             version,
             transactional_id,

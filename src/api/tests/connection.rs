@@ -148,23 +148,33 @@ fn frames_out_of_bounds_close_10() {
 }
 
 #[test]
-fn trailing_and_truncated_bytes_close_only_that_connection() {
+fn a_truncated_request_closes_only_that_connection() {
+    let whole = metadata(1);
+    let mut rig = Rig::new();
+    let other = ConnId {
+        index: 1,
+        generation: 1,
+    };
+    rig.connect(other);
+    rig.send(raw(&whole[4..whole.len() - 1]));
+    assert_eq!(rig.closed, [CONN]);
+    rig.receive(other, metadata(2));
+    assert!(rig.reply(other).is_some());
+    assert_eq!(rig.metrics.refused, 1);
+}
+
+#[test]
+fn bytes_after_a_request_are_left_unread() {
+    // librdkafka 2.16: three bytes too many after Metadata 13 for all topics.
     let whole = metadata(1);
     let mut longer = BytesMut::from(&whole[4..]);
-    longer.put_u8(0);
-    for body in [&longer[..], &whole[4..whole.len() - 1]] {
-        let mut rig = Rig::new();
-        let other = ConnId {
-            index: 1,
-            generation: 1,
-        };
-        rig.connect(other);
-        rig.send(raw(body));
-        assert_eq!(rig.closed, [CONN]);
-        rig.receive(other, metadata(2));
-        assert!(rig.reply(other).is_some());
-        assert_eq!(rig.metrics.refused, 1);
-    }
+    longer.put_slice(&[1, 0, 0]);
+    let mut rig = Rig::new();
+    rig.send(raw(&longer));
+    assert!(rig.reply(CONN).is_some());
+    rig.send(metadata(2));
+    assert!(rig.reply(CONN).is_some());
+    assert!(rig.closed.is_empty());
 }
 
 #[test]

@@ -261,10 +261,11 @@ impl<'a> BatchView<'a> {
     }
 }
 
-/// Producer id, epoch and sequence are all set or all unset; a transactional batch needs them.
+/// A producer id comes with an epoch and a sequence; a transactional batch needs all three. Without an id the other two
+/// mean nothing (`LogValidator.validateBatch`): franz-go numbers its batches then, too.
 fn verify_producer(info: &BatchInfo) -> Result<(), Refusal> {
-    let set = [info.producer_id >= 0, info.producer_epoch >= 0, info.base_sequence >= 0];
-    if set == [true; 3] || (set == [false; 3] && !info.is_transactional()) {
+    let complete = info.producer_id >= 0 && info.producer_epoch >= 0 && info.base_sequence >= 0;
+    if complete || (info.producer_id < 0 && !info.is_transactional()) {
         return Ok(());
     }
     invalid(format!(

@@ -101,16 +101,14 @@ impl FetchRequest {
     /// Decodes and checks a whole body.
     ///
     /// # Errors
-    /// When the version is not served, or the body is not exactly one request.
+    /// When the version is not served, or the body does not begin with a request.
     pub fn decode(version: i16, body: &[u8]) -> Read<FetchRequest> {
         let mut reader = Reader::new(body);
         if !ApiKey::Fetch.serves(version) {
             let key = ApiKey::Fetch.code();
             return reader.fail(Fault::Unsupported { key, version });
         }
-        let request = FetchRequest::read(&mut reader, Version::of(ApiKey::Fetch, version))?;
-        reader.finish()?;
-        Ok(request)
+        FetchRequest::read(&mut reader, Version::of(ApiKey::Fetch, version))
     }
 
     /// Writes a request body, as a client does.

@@ -14,6 +14,16 @@ def free_port():
         return s.getsockname()[1]
 
 
+def answers(host, port):
+    """Does a broker answer ApiVersions there? A connection alone proves little: the kernel keeps the socket of a killed one for a while."""
+    try:
+        with socket.create_connection((host, port), timeout=1) as s:
+            s.sendall(bytes.fromhex("0000000a" + "00120000" + "00000001" + "0000"))
+            return s.recv(1) != b""
+    except OSError:
+        return False
+
+
 class Broker:
     """One `ringlog start` process."""
 
@@ -33,11 +43,9 @@ class Broker:
         for _ in range(200):
             if self.child.poll() is not None:
                 break
-            try:
-                socket.create_connection((host, int(port)), timeout=1).close()
+            if answers(host, int(port)):
                 return address
-            except OSError:
-                time.sleep(0.1)
+            time.sleep(0.1)
         with open(self.log_path, errors="replace") as f:
             raise RuntimeError(f"broker did not start: {' '.join(command)}\n{f.read()[-2000:]}")
 

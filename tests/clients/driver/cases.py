@@ -272,10 +272,10 @@ def config_operations(ctx):
     eventually(lambda: value("max.message.bytes")["value"] == "1048588", "max.message.bytes not back at its default")
     assert value("max.message.bytes")["source"] in ("DEFAULT_CONFIG", "STATIC_BROKER_CONFIG"), value("max.message.bytes")
     assert value("retention.ms")["value"] == "1000000", "deleting one config changed another"
-    ctx.call("config_ops", topic=topic, kind="APPEND", configs={"cleanup.policy": "compact"})
-    eventually(lambda: value("cleanup.policy")["value"] == "delete,compact", "cleanup.policy not extended")
-    ctx.call("config_ops", topic=topic, kind="SUBTRACT", configs={"cleanup.policy": "compact"})
-    eventually(lambda: value("cleanup.policy")["value"] == "delete", "cleanup.policy not reduced")
+    ctx.call("config_ops", topic=topic, kind="SUBTRACT", configs={"cleanup.policy": "delete"})
+    eventually(lambda: value("cleanup.policy")["value"] == "", "cleanup.policy not reduced")
+    ctx.call("config_ops", topic=topic, kind="APPEND", configs={"cleanup.policy": "delete"})
+    eventually(lambda: value("cleanup.policy")["value"] == "delete", "cleanup.policy not extended")
     fails_with(INVALID_CONFIG, ctx.call, "config_ops", topic=topic, kind="APPEND", configs={"retention.ms": "1"})
     assert value("retention.ms")["type"] == "LONG" and value("cleanup.policy")["type"] == "LIST", "config types"
 
@@ -383,7 +383,13 @@ def log_append_time(ctx):
 
 def compacted_needs_key(ctx):
     """A compacted topic refuses a record without key as INVALID_RECORD, and goes on with keyed ones."""
-    topic = ctx.topic(configs={"cleanup.policy": "compact"})
+    try:
+        topic = ctx.topic(configs={"cleanup.policy": "compact"})
+    except AgentError as e:
+        # ringlog without compaction refuses the policy, which is honest; a broker that takes it must honour it.
+        if e.code == INVALID_CONFIG:
+            raise Skip("the broker has no compaction") from None
+        raise
     reply = ctx.call("produce", topic=topic, records=[record(0, BASE_TS, None, "no key", [])])["results"][0]
     known = [INVALID_RECORD] if "new_error_codes" not in ctx.agent.cannot else [-1]
     assert reply.get("code") in known, f"expected INVALID_RECORD, got {reply}"
