@@ -10,7 +10,7 @@ use super::file_system::{self, FileSystem};
 use super::node_shard::NodeShard;
 use super::recovery::{self, RecoveredShard};
 use super::sizes::Sizes;
-use super::{banner, cluster_id, limits, shard_dirs};
+use super::{banner, cluster_id, limits, reshard, shard_dirs};
 use crate::background::{self, Background, BackgroundConfig};
 use crate::base::ids::ShardId;
 use crate::control::{Control, ControlConfig, Order, Phase};
@@ -20,6 +20,7 @@ use crate::shard::event::ShardMessage;
 use crate::shard::shard::Shard;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
@@ -276,35 +277,45 @@ fn start_control(
     Ok((control, address))
 }
 
-/// Recovers all shards at the same time, as the machine allows.
+/// Recovers all shards; when their number has changed, rewrites them first.
 fn recover(config: &Config, found: &Found) -> Result<Vec<RecoveredShard>, Refusal> {
     let path = &found.data_dir.path;
     let on_disk = shard_dirs::open(path, config.shards)?;
-    if on_disk != config.shards {
-        return Err(Refusal {
-            cause: format!(
-                "{} was written by {on_disk} shards, now there are {}",
-                path.display(),
-                config.shards
-            ),
-            remedy: format!("start with --shards {on_disk}"),
-        });
+    let shards = recover_all(path, on_disk)?;
+    if on_disk == config.shards {
+        return Ok(shards);
     }
+    tracing::info!(
+        "{} was written by {on_disk} shards, now there are {}: moving partitions",
+        path.display(),
+        config.shards
+    );
+    let sizes = Sizes {
+        config,
+        disk_bytes: found.file_system.size,
+        seed: 0,
+    };
+    let journal_file = sizes.shard(ShardId(0), None).store.journal.file_bytes;
+    let controller = controller_config(config, found, &config.advertise, 0);
+    reshard::reshard(path, shards, controller, journal_file)?;
+    recover_all(path, config.shards)
+}
+
+/// Recovers shards at the same time, as the machine allows.
+fn recover_all(path: &Path, count: u16) -> Result<Vec<RecoveredShard>, Refusal> {
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..config.shards)
+        let workers: Vec<_> = (0..count)
             .map(|shard| scope.spawn(move || recovery::recover_shard(path, shard)))
             .collect();
-        workers
-            .into_iter()
-            .map(|worker| {
-                worker.join().unwrap_or_else(|_| {
-                    Err(Refusal {
-                        cause: "recovery ended by a panic".into(),
-                        remedy: "report it with the output above".into(),
-                    })
+        let join = |worker: thread::ScopedJoinHandle<'_, Result<RecoveredShard, Refusal>>| {
+            worker.join().unwrap_or_else(|_| {
+                Err(Refusal {
+                    cause: "recovery ended by a panic".into(),
+                    remedy: "report it with the output above".into(),
                 })
             })
-            .collect()
+        };
+        workers.into_iter().map(join).collect()
     })
 }
 

@@ -14,5 +14,6 @@ mod limits;
 pub mod logging;
 mod node_shard;
 mod recovery;
+mod reshard;
 mod shard_dirs;
 mod sizes;

@@ -1,0 +1,287 @@
+//! A broker as its operator meets it: start, refusals, health, kill -9, other shard counts, clean end.
+
+mod support;
+
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::{Duration, Instant};
+use support::{Run, Scratch, finish, ringlog, run, signal, spawn};
+
+/// A broker process of one test; killed when dropped.
+struct Node {
+    child: Option<Child>,
+    kafka: String,
+    admin: String,
+    ready: Value,
+}
+
+impl Node {
+    /// Starts on `data` with ports of its own and waits until it serves.
+    fn start(data: &Path, args: &[&str]) -> Node {
+        let mut command = ringlog();
+        command.args([
+            "start",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+            "--log-format",
+            "json",
+        ]);
+        command.args(["--memory", "512MiB", "--data-dir"]).arg(data).args(args);
+        let mut child = spawn(&mut command);
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut seen = String::new();
+        let ready = lines.by_ref().map_while(Result::ok).find_map(|line| {
+            seen.push_str(&line);
+            seen.push('\n');
+            serde_json::from_str::<Value>(&line)
+                .ok()
+                .filter(|line| line["message"] == "ready")
+        });
+        let ready = ready.unwrap_or_else(|| panic!("the broker did not start:\n{seen}"));
+        // Its later lines must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        let text = |key: &str| ready[key].as_str().unwrap().to_string();
+        Node {
+            child: Some(child),
+            kafka: text("kafka"),
+            admin: text("admin"),
+            ready,
+        }
+    }
+
+    fn pid(&self) -> libc::pid_t {
+        self.child.as_ref().unwrap().id() as libc::pid_t
+    }
+
+    fn client(&self, args: &[&str], input: &[u8]) -> Run {
+        run(ringlog().args(args).args(["--brokers", &self.kafka]), input)
+    }
+
+    /// All values of a topic, sorted.
+    fn values(&self, topic: &str) -> Vec<String> {
+        let text = self.client(&["consume", topic, "-o", "start", "-e"], b"").ok();
+        let mut values: Vec<String> = text.lines().map(String::from).collect();
+        values.sort();
+        values
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.admin).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    fn kill(mut self) {
+        signal(self.pid(), libc::SIGKILL);
+        self.child.take().unwrap().wait().unwrap();
+    }
+
+    /// Ends it by SIGTERM; its exit code.
+    fn terminate(mut self) -> i32 {
+        signal(self.pid(), libc::SIGTERM);
+        finish(self.child.take().unwrap()).code
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn start_with(args: &[&str]) -> Run {
+    run(ringlog().arg("start").args(args), b"")
+}
+
+fn records(from: usize, to: usize) -> String {
+    (from..to).map(|number| format!("record-{number:06}\n")).collect()
+}
+
+fn sorted(text: &str) -> Vec<String> {
+    text.lines().map(String::from).collect()
+}
+
+#[test]
+fn serves_is_observable_and_leaves_within_a_second() {
+    let scratch = Scratch::new();
+    let node = Node::start(&scratch.0.join("data"), &["--shards", "2"]);
+    for key in [
+        "version",
+        "kernel",
+        "cpus",
+        "file_system",
+        "durability",
+        "cluster_id",
+        "advertised",
+    ] {
+        assert!(
+            node.ready[key].as_str().is_some_and(|text| !text.is_empty()),
+            "{key}: {}",
+            node.ready
+        );
+    }
+    assert_eq!(node.ready["durability"], "flush_before_ack");
+    node.client(&["produce", "logs"], records(0, 100).as_bytes()).ok();
+    assert_eq!(node.values("logs"), sorted(&records(0, 100)));
+    let ready = node.get("/readyz?verbose");
+    assert!(
+        ready.starts_with("HTTP/1.1 200") && ready.contains("[+] shard 1: ok"),
+        "{ready}"
+    );
+    let page = node.get("/metrics");
+    let value = |name: &str| -> f64 {
+        let lines = page
+            .lines()
+            .filter(|line| line.starts_with(name) && !line.starts_with('#'));
+        lines
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    };
+    assert_eq!(value("ringlog_acked_records_total"), 100.0, "{page}");
+    assert!(value("ringlog_flush_duration_seconds_count") >= 1.0);
+    assert!(value("ringlog_request_duration_seconds_count{api=\"produce\"}") >= 1.0);
+    // A connected, idle client must not hold up the end.
+    let _idle = TcpStream::connect(&node.kafka).unwrap();
+    let before = Instant::now();
+    assert_eq!(node.terminate(), 0);
+    assert!(before.elapsed() < Duration::from_secs(5), "took {:?}", before.elapsed());
+}
+
+#[test]
+fn acknowledged_records_outlive_kills_and_changes_of_the_shard_count() {
+    let scratch = Scratch::new();
+    let data = scratch.0.join("data");
+    let mut expected = String::new();
+    for (round, shards) in ["1", "4", "4", "2", "1", "3"].into_iter().enumerate() {
+        let node = Node::start(&data, &["--shards", shards]);
+        if round == 0 {
+            node.client(&["topic", "create", "logs", "-p", "5"], b"").ok();
+        }
+        assert_eq!(
+            node.values("logs"),
+            sorted(&expected),
+            "after round {round}, {shards} shards"
+        );
+        let more = records(round * 300, round * 300 + 300);
+        node.client(&["produce", "logs"], more.as_bytes()).ok();
+        expected.push_str(&more);
+        let described = node.client(&["topic", "describe", "logs"], b"").ok();
+        assert!(described.contains("5 partitions"), "{described}");
+        node.kill();
+    }
+}
+
+#[test]
+fn a_second_broker_on_the_directory_is_refused() {
+    let scratch = Scratch::new();
+    let data = scratch.0.join("data");
+    let node = Node::start(&data, &[]);
+    let path = data.to_str().unwrap();
+    let refused = start_with(&["--data-dir", path, "--listen", "127.0.0.1:0", "--admin", "off"]);
+    refused.fails(1, &format!("in use by the broker with process id {}", node.pid()));
+}
+
+#[test]
+fn taken_ports_memory_disks_and_foreign_directories_are_refused_with_a_remedy() {
+    let scratch = Scratch::new();
+    let data = scratch.0.join("data");
+    let path = data.to_str().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().to_string();
+    start_with(&["--data-dir", path, "--listen", &port, "--admin", "off"]).fails(1, "another program listens there");
+    start_with(&["--data-dir", path, "--admin", &port]).fails(1, "another port with --admin");
+    std::fs::write(
+        data.join("ringlog.format"),
+        "version = 99\ncluster.id = x\nnode.id = 1\n",
+    )
+    .unwrap();
+    start_with(&["--data-dir", path]).fails(1, "format version 99");
+    let foreign = scratch.0.join("foreign");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("thesis.tex"), "x").unwrap();
+    start_with(&["--data-dir", foreign.to_str().unwrap()]).fails(1, "thesis.tex");
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+    if mounts.lines().any(|line| line.starts_with("tmpfs /dev/shm ")) {
+        let shm = PathBuf::from("/dev/shm").join(support::unique("ringlog-test"));
+        start_with(&["--data-dir", shm.to_str().unwrap()]).fails(1, "nothing would survive");
+        std::fs::remove_dir_all(&shm).unwrap();
+    }
+}
+
+#[test]
+fn configuration_mistakes_end_with_code_2_and_a_hint() {
+    let scratch = Scratch::new();
+    let file = scratch.0.join("server.properties");
+    std::fs::write(&file, "num.partitions=2\nlog.retention.hour=1\n").unwrap();
+    let path = file.to_str().unwrap();
+    let result = start_with(&["--config", path]);
+    assert!(result.err.contains(&format!("{path}:2: unknown key")), "{}", result.err);
+    result.fails(2, "did you mean `log.retention.hours`?");
+    start_with(&["--cpus", "4000"]).fails(2, "--cpus");
+    let refused = run(ringlog().arg("start").env("KAFKA_SSL_KEYSTORE_LOCATION", "/k.jks"), b"");
+    refused.fails(2, "not available yet");
+}
+
+#[test]
+fn keys_of_the_file_reach_topics_and_clients() {
+    let scratch = Scratch::new();
+    let file = scratch.0.join("ringlog.toml");
+    std::fs::write(
+        &file,
+        "num.partitions = 3\nauto.create.topics.enable = true\n[log]\nretention.ms = 7200000\n",
+    )
+    .unwrap();
+    let node = Node::start(&scratch.0.join("data"), &["--config", file.to_str().unwrap()]);
+    node.client(&["topic", "create", "t"], b"").ok();
+    let described = node
+        .client(&["topic", "describe", "t", "--all", "--format", "json"], b"")
+        .ok();
+    let described: Value = serde_json::from_str(&described).unwrap();
+    assert_eq!(
+        described[0]["partitions"].as_array().map(Vec::len),
+        Some(3),
+        "{described}"
+    );
+    assert!(described.to_string().contains("7200000"), "{described}");
+}
+
+#[test]
+fn the_demo_reads_back_everything_and_ends() {
+    let scratch = Scratch::new();
+    let data = scratch.0.join("data");
+    let demo = run(
+        ringlog()
+            .args([
+                "demo",
+                "--seconds",
+                "2",
+                "--rate",
+                "2000",
+                "--listen",
+                "127.0.0.1:0",
+                "--admin",
+                "off",
+                "--data-dir",
+            ])
+            .arg(&data),
+        b"",
+    );
+    let err = demo.err.clone();
+    let text = demo.ok();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    assert!(words[0].replace(',', "").parse::<u64>().unwrap() > 500, "{text}{err}");
+    assert!(
+        text.contains("acknowledged as durable") && text.contains("read back"),
+        "{text}"
+    );
+}
