@@ -35,6 +35,9 @@ struct Args {
     /// Run a cell again, so many times, when other processes used more than 30 % of a core meanwhile; the quietest counts
     #[arg(long, default_value_t = 2)]
     noise_retries: u32,
+    /// Seconds a cell waits at most until other processes use less than 30 % of a core
+    #[arg(long, default_value_t = 30.0)]
+    quiet_wait: f64,
     /// The ringlog program
     #[arg(long, default_value = "target/release/ringlog")]
     ringlog: PathBuf,
@@ -86,6 +89,7 @@ fn run(args: &Args) -> io::Result<()> {
         jvm_warmup: args.jvm_warmup,
         rest: args.rest,
         noise_retries: args.noise_retries,
+        quiet_wait: args.quiet_wait,
     };
     let (mut results, mut disk) = (Results::new(), Vec::new());
     for round in 1..=args.repeats {

@@ -21,6 +21,8 @@ pub struct Times {
     pub jvm_warmup: f64,
     /// How often a cell is run again because others used the machine meanwhile.
     pub noise_retries: u32,
+    /// Seconds a cell waits at most for other processes to be quiet.
+    pub quiet_wait: f64,
     /// Seconds a broker rests before and while its idle cost is read.
     pub rest: f64,
 }
@@ -212,7 +214,7 @@ impl Round<'_> {
         let mut best: Option<(f64, Value)> = None;
         for _ in 0..=retries {
             self.settle();
-            await_quiet(Duration::from_secs(30), self.broker.pid());
+            await_quiet(Duration::from_secs_f64(self.times.quiet_wait), self.broker.pid());
             let result = self.rig.load(args)?;
             let noise = result["other_cpu_percent"].as_f64().unwrap_or(0.0);
             if best.as_ref().is_none_or(|(least, _)| noise < *least) {
