@@ -230,10 +230,12 @@ pub fn pad_len(len: usize) -> usize {
     (BLOCK - len % BLOCK) % BLOCK
 }
 
-/// Where the next frame of a segment can start at or behind `at`: a gap before a block boundary that is too small for a header is skipped.
-pub fn next_frame_at(at: usize) -> usize {
+/// Where the next frame starts in `bytes` (segment bytes from a block boundary on) at or behind `at`. A gap before a block boundary
+/// that is too small for a header is skipped when it holds zeros; inside of a write, frames start at any byte.
+pub fn next_frame_at(bytes: &[u8], at: usize) -> usize {
     let gap = (BLOCK - at % BLOCK) % BLOCK;
-    if gap < FRAME_HEADER { at + gap } else { at }
+    let filler = gap < FRAME_HEADER && bytes.get(at) == Some(&0);
+    if filler { at + gap } else { at }
 }
 
 /// Fills `gap` (the rest of a block) with a pad frame, or zeros when it is too small for a header.

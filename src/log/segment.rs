@@ -63,6 +63,8 @@ pub struct Segment {
     pub index: IndexState,
     /// Entries of the index already in its file.
     pub index_saved: usize,
+    /// Bytes and end offset up to which an index file of an earlier run may be believed: what lay behind was written anew.
+    pub index_limit: (u64, i64),
 }
 
 impl Segment {
@@ -83,6 +85,7 @@ impl Segment {
             file: FileState::Closed,
             index: IndexState::Loaded(Index::new(base_offset)),
             index_saved: 0,
+            index_limit: (0, base_offset),
         }
     }
     /// As the checkpoint has it.
@@ -96,6 +99,7 @@ impl Segment {
             max_timestamp: saved.max_timestamp,
             sealed: saved.sealed,
             index: IndexState::Absent,
+            index_limit: (saved.size, saved.end_offset),
             ..Segment::new(saved.base_offset, saved.created_ms)
         }
     }
@@ -165,7 +169,7 @@ pub fn read_stretch(partition: PartitionId, bytes: &Bytes, at: u64, from: u64) -
     };
     let mut index = (from - at) as usize;
     loop {
-        index = frame::next_frame_at(index);
+        index = frame::next_frame_at(bytes, index);
         stretch.next_position = at + index as u64;
         let rest = bytes.get(index..).unwrap_or_default();
         if rest.len() < FRAME_HEADER {
@@ -199,4 +203,52 @@ fn frame_len_hint(bytes: &[u8]) -> Option<usize> {
     let at = 56;
     let raw = bytes.get(at..at + 4)?;
     Some(FRAME_HEADER + u32::from_le_bytes([raw[0], raw[1], raw[2], raw[3]]) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::buf::BLOCK;
+    use crate::base::ids::TopicId;
+    use crate::log::frame::{encode_header, pad_len, payload_crc, write_pad};
+
+    const PART: PartitionId = PartitionId {
+        topic: TopicId([7; 16]),
+        partition: 3,
+    };
+
+    fn frame_of(offset: i64, len: usize) -> Vec<u8> {
+        let payload = vec![9; len - FRAME_HEADER];
+        let frame = Frame {
+            kind: FrameKind::Batch,
+            partition: PART,
+            leader_epoch: 0,
+            base_offset: offset,
+            last_offset: offset,
+            max_timestamp: 0,
+            payload_len: payload.len() as u32,
+            payload_crc: payload_crc(FrameKind::Batch, &payload),
+            prev_crc: 0,
+            header_crc: 0,
+        };
+        [&encode_header(&frame, &payload).0[..], &payload].concat()
+    }
+
+    /// Two writes: a frame that ends `left` bytes before a block boundary, the next frame right behind it, a pad, one more frame.
+    #[test]
+    fn frames_are_found_however_close_to_a_block_boundary_they_start_and_end() {
+        for left in 0..2 * FRAME_HEADER {
+            for last_gap in 0..2 * FRAME_HEADER {
+                let mut bytes = [frame_of(0, BLOCK - left), frame_of(1, BLOCK + left - last_gap)].concat();
+                let used = bytes.len();
+                bytes.resize(used + pad_len(used), 0xee);
+                write_pad(&mut bytes[used..], PART, 2);
+                bytes.extend(frame_of(2, 500));
+                let stretch = read_stretch(PART, &Bytes::from(bytes), 0, 0);
+                let stretch = stretch.unwrap_or_else(|(at, fault)| panic!("{left}, {last_gap}: {fault} at {at}"));
+                let offsets: Vec<_> = stretch.frames.iter().map(|f| f.frame.base_offset).collect();
+                assert_eq!(offsets, [0, 1, 2], "{left} bytes before the boundary, {last_gap} at the end");
+            }
+        }
+    }
 }

@@ -221,10 +221,20 @@ impl Store {
     }
 
     fn note_damage(&mut self, read: &ColdRead, at: u64, why: String) {
-        let Some(part) = self.parts.get(read.partition) else {
+        let Some(part) = self.parts.get_mut(read.partition) else {
             return;
         };
-        let path = segment_path(part.id, read.segment).0;
+        let id = part.id;
+        if let Some(segment) = part.segment_mut(read.segment)
+            && at == read.position
+            && let IndexState::Loaded(index) = &segment.index
+            && index.entries.iter().any(|entry| entry.position == at)
+        {
+            // An index file can be older than a segment that was written anew: read the segment itself before judging it.
+            segment.index = IndexState::Loaded(Index::new(read.segment));
+            return;
+        }
+        let path = segment_path(id, read.segment).0;
         let text = format!("{path} at byte {at}: {why}");
         tracing::error!("{text}; the records there cannot be served");
         self.cold
@@ -382,7 +392,8 @@ impl Store {
             JobResult::Content(bytes) => Index::decode(bytes, id, base),
             _ => None,
         };
-        let usable = found.filter(|i| i.covered_position <= segment.written && i.covered_end <= segment.end_offset);
+        let (position, end) = segment.index_limit;
+        let usable = found.filter(|i| i.covered_position <= position && i.covered_end <= end);
         let index = usable.unwrap_or_else(|| Index::new(base));
         segment.index_saved = index.entries.len();
         segment.index = IndexState::Loaded(index);
