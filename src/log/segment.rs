@@ -247,7 +247,11 @@ mod tests {
                 let stretch = read_stretch(PART, &Bytes::from(bytes), 0, 0);
                 let stretch = stretch.unwrap_or_else(|(at, fault)| panic!("{left}, {last_gap}: {fault} at {at}"));
                 let offsets: Vec<_> = stretch.frames.iter().map(|f| f.frame.base_offset).collect();
-                assert_eq!(offsets, [0, 1, 2], "{left} bytes before the boundary, {last_gap} at the end");
+                assert_eq!(
+                    offsets,
+                    [0, 1, 2],
+                    "{left} bytes before the boundary, {last_gap} at the end"
+                );
             }
         }
     }
