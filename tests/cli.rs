@@ -376,6 +376,40 @@ fn a_reader_that_leaves_is_no_error() {
 }
 
 #[test]
+fn crashes_under_producer_and_consumer_lose_and_duplicate_nothing() {
+    let mut broker = Broker::get();
+    let name = broker.topic(1, &[]);
+    let tail = spawn(ringlog().args(["consume", &name, "-n", "600", "-b", broker.address()]));
+    let mut producer = spawn(ringlog().args(["produce", &name, "-v", "-b", broker.address()]));
+    let mut input = producer.stdin.take().unwrap();
+    let mut reports = BufReader::new(producer.stdout.take().unwrap());
+    let writer = std::thread::spawn(move || {
+        for number in 0..600 {
+            input.write_all(format!("record {number}\n").as_bytes()).unwrap();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    });
+    for _ in 0..3 {
+        // Acknowledgements come in, so the crash hits a working producer.
+        for _ in 0..50 {
+            reports.read_line(&mut String::new()).unwrap();
+        }
+        if !broker.crash_and_restart() {
+            break;
+        }
+    }
+    writer.join().unwrap();
+    let mut rest = String::new();
+    reports.read_to_string(&mut rest).unwrap();
+    let end = finish(producer);
+    assert_eq!(end.code, 0, "{}", end.err);
+    assert!(rest.ends_with(&format!("{name} 0 599\n")), "{rest}");
+    let expected: String = (0..600).map(|number| format!("record {number}\n")).collect();
+    assert_eq!(broker.ok(&["consume", &name, "-e"]), expected);
+    assert_eq!(finish(tail).ok(), expected, "read while the broker crashed");
+}
+
+#[test]
 fn large_records_pass_up_to_the_limit() {
     let broker = Broker::get();
     let name = broker.topic(1, &[]);

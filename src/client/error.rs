@@ -153,12 +153,16 @@ impl ClientError {
         }
     }
 
-    /// True if trying again on a fresh connection may help.
-    pub fn is_connection(&self) -> bool {
-        matches!(
-            self,
-            ClientError::Lost { .. } | ClientError::Unreachable { .. } | ClientError::Advertised { .. }
-        )
+    /// True if trying again, on a fresh connection, may help.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            ClientError::Refused { refusal, .. } => refusal.is_retriable(),
+            ClientError::Lost { .. }
+            | ClientError::Unreachable { .. }
+            | ClientError::Advertised { .. }
+            | ClientError::Timeout { .. } => true,
+            _ => false,
+        }
     }
 
     /// What the user can do about it.

@@ -33,7 +33,8 @@ struct OwnBroker {
     process: Child,
     /// What it printed so far, for the day it does not start.
     log: Arc<Mutex<String>>,
-    _data: Scratch,
+    /// Taken out when another process goes on with it.
+    data: Option<Scratch>,
 }
 
 impl Broker {
@@ -57,6 +58,20 @@ impl Broker {
             }
         }
         panic!("the broker does not start:\n{said}");
+    }
+
+    /// Kills the broker as a crash would (SIGKILL) and starts it again on the same data and port. `false` if it is not ours.
+    #[track_caller]
+    pub fn crash_and_restart(&mut self) -> bool {
+        let Some(mut own) = self.own.take() else { return false };
+        own.process.kill().unwrap();
+        own.process.wait().unwrap();
+        let data = own.data.take().unwrap();
+        match OwnBroker::launch(&self.address, data) {
+            Ok(own) => self.own = Some(own),
+            Err(log) => panic!("the broker does not start again:\n{log}"),
+        }
+        true
     }
 
     /// `host:port`.
@@ -91,17 +106,22 @@ impl Broker {
 }
 
 impl OwnBroker {
-    /// Starts two shards, so that requests cross between them, on fresh data. `Err` = what it said before it ended.
+    /// Starts a broker on fresh data and a free port. `Err` = what it said before it ended.
     fn start() -> Result<(String, OwnBroker), String> {
-        let data = Scratch::new();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
+        let own = OwnBroker::launch(&address, Scratch::new())?;
+        Ok((address, own))
+    }
+
+    /// Two shards, so that requests cross between them.
+    fn launch(address: &str, data: Scratch) -> Result<OwnBroker, String> {
         let mut command = ringlog();
         for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("RINGLOG_") || key.starts_with("KAFKA_")) {
             command.env_remove(key);
         }
         command.args([
-            "start", "--listen", &address, "--admin", "off", "--shards", "2", "--memory", "256MiB",
+            "start", "--listen", address, "--admin", "off", "--shards", "2", "--memory", "256MiB",
         ]);
         command
             .arg("--data-dir")
@@ -116,7 +136,7 @@ impl OwnBroker {
         let mut own = OwnBroker {
             process,
             log,
-            _data: data,
+            data: Some(data),
         };
         let start = Instant::now();
         while !own.log.lock().unwrap().contains("ready in") {
@@ -126,12 +146,15 @@ impl OwnBroker {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        Ok((address, own))
+        Ok(own)
     }
 }
 
 impl Drop for OwnBroker {
     fn drop(&mut self) {
+        if self.data.is_none() {
+            return;
+        }
         signal(self.process.id() as libc::pid_t, libc::SIGTERM);
         let start = Instant::now();
         let mut end = None;

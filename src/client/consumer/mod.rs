@@ -406,12 +406,8 @@ impl Consumer {
 
     /// Errors that may pass are kept until they lasted for the connection's time limit.
     fn remember(&mut self, error: ClientError) -> Result<()> {
-        let may_pass = match &error {
-            ClientError::Refused { refusal, .. } => refusal.is_retriable(),
-            other => other.is_connection() || matches!(other, ClientError::Timeout { .. }),
-        };
         let since = self.trouble.as_ref().map_or_else(Instant::now, |(since, _)| *since);
-        if !may_pass || since.elapsed() > self.cluster.options().timeout {
+        if !error.may_pass() || since.elapsed() > self.cluster.options().timeout {
             return Err(error);
         }
         self.trouble = Some((since, error));

@@ -54,7 +54,10 @@ impl Consumer {
                 Start::BeforeLatest(count) => end.saturating_sub(count).max(first),
                 Start::Offset(offset) if (first..=end).contains(&offset) => offset,
                 Start::Offset(offset) => {
-                    let message = format!("it holds offsets {first} to {} (the next will be {end})", end - 1);
+                    let message = match end - first {
+                        0 => format!("it is empty, the next offset will be {end}"),
+                        _ => format!("it holds offsets {first} to {} (the next will be {end})", end - 1),
+                    };
                     let refusal = Refusal {
                         code: ResponseError::OffsetOutOfRange.code(),
                         message: Some(message),

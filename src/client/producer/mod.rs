@@ -359,7 +359,7 @@ impl Producer {
                         unsent.push(one);
                     }
                 }
-                Err(error) if error.is_connection() || matches!(error, ClientError::Timeout { .. }) => {
+                Err(error) if error.may_pass() => {
                     self.cluster.drop_node(leader);
                     trouble = Some(error);
                     unsent.extend(batches);
@@ -510,7 +510,7 @@ impl Producer {
                 }
                 Ok(())
             }
-            Err(error) if error.is_connection() && Instant::now() < deadline => Ok(()),
+            Err(error) if error.may_pass() && Instant::now() < deadline => Ok(()),
             Err(error) => Err(error),
         }
     }
