@@ -70,6 +70,7 @@ pub(super) fn finish<S>(call: &mut Call, resources: Vec<(i8, String)>, results: 
         responses,
         ..Default::default()
     };
+    call.note(response.responses.iter().map(|result| result.error));
     match call.meta.api {
         ApiKey::IncrementalAlterConfigs => call.answer::<IncrementalAlterConfigs, S>(&response),
         _ => call.answer::<AlterConfigs, S>(&response),

@@ -41,6 +41,8 @@ pub(crate) struct Call<'a, 'c> {
     pub meta: Meta,
     pub op: SlabKey,
     pub encoder: &'a mut Encoder,
+    /// The answer carries an error; for the counters.
+    pub failed: bool,
 }
 
 /// What comes of starting or continuing an operation.
@@ -88,6 +90,10 @@ impl Call<'_, '_> {
             part: 0,
         };
         self.cx.control.push_back((reply, request));
+    }
+    /// Counts the answer as failed when one of its parts is.
+    pub fn note(&mut self, mut errors: impl Iterator<Item = ErrorCode>) {
+        self.failed |= errors.any(|error| error != ErrorCode::None);
     }
     /// Ends the operation with an answer.
     pub fn answer<A: Api, S>(&mut self, response: &A::Response) -> Step<S> {

@@ -37,6 +37,7 @@ pub(super) fn finish<S>(call: &mut Call, names: Vec<String>, results: Vec<(Outco
         topics: topics.collect(),
         ..Default::default()
     };
+    call.note(response.topics.iter().map(|topic| topic.error));
     call.answer::<CreateTopics, S>(&response)
 }
 

@@ -28,5 +28,6 @@ pub(super) fn finish<S>(call: &mut Call, results: Vec<(Outcome, TopicRef)>) -> S
         responses: results.into_iter().map(result).collect(),
         ..Default::default()
     };
+    call.note(response.responses.iter().map(|result| result.error));
     call.answer::<DeleteTopics, S>(&response)
 }

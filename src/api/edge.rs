@@ -16,7 +16,7 @@ use crate::dispatch::ops::{Op, Ops};
 use crate::dispatch::reply::Encoder;
 use crate::partition::request::{OwnerReply, ReplyTo};
 use crate::session::Reply;
-use crate::session::limits::SessionLimits;
+use crate::session::limits::{LogLimit, SessionLimits};
 use crate::session::table::SessionTable;
 use crate::wire::api::ApiKey;
 use bytes::{Bytes, BytesMut};
@@ -56,6 +56,7 @@ pub struct Edge {
     ops: Ops<State>,
     encoder: Encoder,
     shared: Shared,
+    log_limit: LogLimit,
     draining: bool,
 }
 
@@ -67,6 +68,7 @@ impl Edge {
             ops: Ops::default(),
             encoder: Encoder::default(),
             shared: Shared::new(&config),
+            log_limit: LogLimit::default(),
             draining: false,
         }
     }
@@ -101,7 +103,9 @@ impl Edge {
         cx.metrics.accepted += 1;
         if let Err(reason) = self.sessions.accept(conn, peer, cx.now.mono_ns) {
             cx.metrics.refused += 1;
-            tracing::warn!(%peer, reason, "connection refused");
+            if let Some(suppressed) = self.log_limit.admit(cx.now.mono_ns) {
+                tracing::warn!(%peer, reason, suppressed, "connection refused");
+            }
             cx.effects.push(Effect::Close { conn });
         }
     }
@@ -241,9 +245,11 @@ impl Edge {
             meta,
             op,
             encoder: &mut self.encoder,
+            failed: false,
         };
         let step = start::request(&mut call, &mut self.shared, &frame, &header);
-        self.apply(cx, op, step);
+        let failed = call.failed;
+        self.apply(cx, op, step, failed);
     }
 
     /// Continues an operation, unless it has ended.
@@ -261,13 +267,15 @@ impl Edge {
             meta,
             op: key,
             encoder: &mut self.encoder,
+            failed: false,
         };
         let step = next(&mut call, &mut self.shared, state);
-        self.apply(cx, key, step);
+        let failed = call.failed;
+        self.apply(cx, key, step, failed);
         self.resume(cx, conn);
     }
 
-    fn apply(&mut self, cx: &mut EdgeCx, key: SlabKey, step: Step<State>) {
+    fn apply(&mut self, cx: &mut EdgeCx, key: SlabKey, step: Step<State>, failed: bool) {
         match step {
             Step::Wait(state) => {
                 if let Some(op) = self.ops.get_mut(key) {
@@ -281,8 +289,8 @@ impl Edge {
                     self.sessions.skip(op.conn, slot);
                 }
             }
-            Step::Reply(reply) => self.end(cx, key, Some(reply)),
-            Step::Done => self.end(cx, key, None),
+            Step::Reply(reply) => self.end(cx, key, Some(reply), failed),
+            Step::Done => self.end(cx, key, None, failed),
             Step::Close(reason) => {
                 if let Some(op) = self.ops.remove(key) {
                     self.close(cx, op.conn, &reason);
@@ -292,7 +300,7 @@ impl Edge {
     }
 
     /// An operation is done.
-    fn end(&mut self, cx: &mut EdgeCx, key: SlabKey, reply: Option<Reply>) {
+    fn end(&mut self, cx: &mut EdgeCx, key: SlabKey, reply: Option<Reply>, failed: bool) {
         let Some(op) = self.ops.remove(key) else { return };
         let duration_ns = cx.now.mono_ns.saturating_sub(op.started_ns);
         let response_bytes = reply.as_ref().map_or(0, Reply::len) as u64;
@@ -301,7 +309,7 @@ impl Edge {
             duration_ns,
             op.frame_bytes as u64 + 4,
             response_bytes,
-            false,
+            failed,
         );
         let Some(session) = self.sessions.get_mut(op.conn) else {
             return;
@@ -319,9 +327,11 @@ impl Edge {
     /// Closes a connection for a reason worth a line in the log; no other connection notices.
     fn close(&mut self, cx: &mut EdgeCx, conn: ConnId, reason: &str) {
         if let Some(session) = self.sessions.get_mut(conn) {
-            let client = session.client_id.escape_debug().to_string();
-            tracing::warn!(peer = %session.peer, client, reason, "connection closed");
             cx.metrics.refused += 1;
+            if let Some(suppressed) = self.log_limit.admit(cx.now.mono_ns) {
+                let client = session.client_id.escape_debug().to_string();
+                tracing::warn!(peer = %session.peer, client, reason, suppressed, "connection closed");
+            }
         }
         self.drop_session(cx, conn);
     }
@@ -340,6 +350,7 @@ impl Edge {
                     meta: op.meta,
                     op: key,
                     encoder: &mut self.encoder,
+                    failed: false,
                 };
                 finish::cancel(&mut call, &mut self.shared, state);
             }

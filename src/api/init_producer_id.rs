@@ -45,6 +45,7 @@ pub(super) fn start(call: &mut Call, shared: &mut Shared, body: &[u8]) -> Step<S
     let request = decode!(InitProducerId, call, body);
     let error = check(&request);
     if error != ErrorCode::None {
+        call.failed = true;
         return call.answer::<InitProducerId, State>(&InitProducerIdResponse {
             error,
             ..Default::default()

@@ -121,6 +121,7 @@ fn answer<S>(call: &mut Call, request: &MetadataRequest, errors: &Errors) -> Ste
         cluster_authorized_operations: operations(request.include_cluster_authorized_operations, CLUSTER_OPERATIONS),
         ..Default::default()
     };
+    call.note(response.topics.iter().map(|topic| topic.error));
     call.answer::<Metadata, S>(&response)
 }
 

@@ -127,6 +127,13 @@ fn proceed(call: &mut Call, op: ProduceOp, starting: bool) -> Step<ProduceOp> {
         };
     }
     if op.wants_ack {
+        call.note(
+            op.response
+                .topics
+                .iter()
+                .flat_map(|topic| &topic.partitions)
+                .map(|p| p.error),
+        );
         return Step::Reply(
             call.encoder
                 .frame(call.meta, |out| op.response.encode(call.meta.version, out)),

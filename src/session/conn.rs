@@ -28,6 +28,8 @@ pub struct Session {
     pub in_flight: usize,
     /// Is in the table's list of sessions to look at when the round settles.
     pub dirty: bool,
+    /// Is in the table's list of sessions that wait for memory or an uncongested log.
+    pub starved: bool,
     /// No more requests: close once all answers are sent.
     pub leaving: bool,
     /// Has sent record batches.
@@ -57,6 +59,7 @@ impl Session {
             sending: None,
             in_flight: 0,
             dirty: false,
+            starved: false,
             leaving: false,
             produces: false,
             active_ns: now_ns,

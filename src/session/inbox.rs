@@ -140,13 +140,13 @@ impl Inbox {
         self.buf = buf;
     }
 
-    /// Cuts `end` bytes off the front; a small rest moves out so that it does not keep the frame's memory.
+    /// Cuts `end` bytes off the front; a small rest moves out so that it does not keep a large frame's memory.
     fn take(&mut self, end: usize) -> Bytes {
         if self.buf.len() == end {
             return std::mem::take(&mut self.buf).freeze();
         }
         let frame = self.buf.split_to(end).freeze();
-        if self.buf.len() < DIRECT_BYTES_MIN {
+        if self.buf.len() < DIRECT_BYTES_MIN && end > DIRECT_BYTES_MIN {
             self.buf = BytesMut::from(&self.buf[..]);
         }
         frame

@@ -63,6 +63,11 @@ impl ReplySlots {
     /// There will be no answer (acks=0): later ones need not wait.
     pub fn skip(&mut self, slot: u64) {
         self.set(slot, Slot::Silent);
+        // Nothing is ever sent for these, so they must not wait for a send to make room.
+        while matches!(self.slots.front(), Some(Slot::Silent)) {
+            self.slots.pop_front();
+            self.first += 1;
+        }
     }
     /// Moves all answers that may leave to `out`; returns their bytes.
     pub fn take_ready(&mut self, out: &mut Vec<Bytes>) -> usize {

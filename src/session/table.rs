@@ -216,6 +216,9 @@ impl SessionTable {
         let memory = self.memory_used < self.limits.memory_bytes_max || self.privileged.is_none();
         if memory && !self.congested && !self.starved.is_empty() {
             for conn in std::mem::take(&mut self.starved) {
+                if let Some(session) = self.get_mut(conn) {
+                    session.starved = false;
+                }
                 self.touch(conn);
             }
         }
@@ -272,8 +275,7 @@ impl SessionTable {
             return;
         }
         if congested && session.produces {
-            self.starved.push(conn);
-            return;
+            return self.starve(conn);
         }
         let want = session.inbox.want(limits.frame_bytes_max);
         let growth = match want {
@@ -286,8 +288,7 @@ impl SessionTable {
         };
         let may_exceed = growth > 0 && privileged.is_none_or(|one| one == conn);
         if !fits && !may_exceed {
-            self.starved.push(conn);
-            return;
+            return self.starve(conn);
         }
         session.receiving = true;
         match want {
@@ -302,6 +303,14 @@ impl SessionTable {
             self.privileged = Some(conn);
         }
         self.account(conn);
+    }
+
+    /// The connection is looked at again when memory is there and the log is not congested.
+    fn starve(&mut self, conn: ConnId) {
+        let Some(session) = self.get_mut(conn) else { return };
+        if !std::mem::replace(&mut session.starved, true) {
+            self.starved.push(conn);
+        }
     }
 
     /// Takes a frame's own buffer back.

@@ -1,7 +1,7 @@
 //! Slots keep order; the inbox cuts frames without copying whole ones.
 
 use super::inbox::{FrameError, Inbox, Want};
-use super::limits::PARTIAL_BYTES_START;
+use super::limits::{LogLimit, PARTIAL_BYTES_START};
 use super::slots::{Reply, ReplySlots};
 use crate::base::slab::Slab;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -91,4 +91,12 @@ fn answers_wait_for_earlier_ones_but_not_for_silent_ones() {
     assert!(slots.is_empty());
     slots.fill(opened[1], bytes(b"late"));
     assert_eq!(slots.ready_bytes(), 0, "a slot that has left takes nothing");
+}
+
+#[test]
+fn hostile_clients_cannot_flood_the_log() {
+    let mut limit = LogLimit::default();
+    let written = (0..1000).filter(|_| limit.admit(5).is_some()).count();
+    assert_eq!(written, 10);
+    assert_eq!(limit.admit(1_000_000_005), Some(990));
 }

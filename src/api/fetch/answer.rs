@@ -25,6 +25,7 @@ pub(super) fn finish<S>(call: &mut Call, shared: &mut Shared, mut op: FetchOp) -
         let result = result.ok_or(part.place.err().unwrap_or(ErrorCode::UnknownServerError));
         partitions.push(partition(&image, &part.key, result, &mut room));
     }
+    call.note(partitions.iter().map(|partition| partition.error));
     let session_id = session(call, shared, &op, &partitions);
     let mut response = FetchResponse {
         session_id,

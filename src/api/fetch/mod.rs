@@ -101,6 +101,7 @@ pub(super) fn start(call: &mut Call, shared: &mut Shared, body: &[u8]) -> Step<B
 }
 
 fn refuse<S>(call: &mut Call, error: ErrorCode) -> Step<S> {
+    call.failed = true;
     let response = FetchResponse {
         error,
         ..FetchResponse::default()

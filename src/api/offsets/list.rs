@@ -56,6 +56,13 @@ pub(in crate::api) fn finish(
 }
 
 fn answer<S>(call: &mut Call, response: &ListOffsetsResponse) -> Step<S> {
+    call.note(
+        response
+            .topics
+            .iter()
+            .flat_map(|topic| &topic.partitions)
+            .map(|p| p.error),
+    );
     call.answer::<ListOffsets, S>(response)
 }
 

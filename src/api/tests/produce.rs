@@ -344,3 +344,45 @@ fn a_frame_full_of_empty_partitions_closes_instead_of_growing_in_memory() {
     rig.send(produce(9, 1, 1, TopicRef::Name("t"), &partitions));
     assert!(rig.is_closed());
 }
+
+#[test]
+fn a_stream_of_acks_0_never_stalls_on_the_bound_of_requests_in_flight() {
+    let limits = crate::session::limits::SessionLimits {
+        in_flight_max: 2,
+        ..Default::default()
+    };
+    let mut rig = Rig::with(
+        EdgeConfig {
+            limits,
+            ..EdgeConfig::default()
+        },
+        ControllerConfig::default(),
+    );
+    rig.create("t", 1, &[]);
+    let mut all = BytesMut::new();
+    (0..20).for_each(|n| all.extend_from_slice(&produce(9, n, 0, TopicRef::Name("t"), &[(0, Some(BATCH))])));
+    rig.send(all);
+    for n in 0..20 {
+        assert!(rig.requests.len() <= 2);
+        let (_, to, _) = rig.question();
+        rig.owner_answers(to, done(n));
+    }
+    assert_eq!(rig.receiving, [CONN]);
+}
+
+#[test]
+fn answers_are_counted_with_their_bytes_and_errors() {
+    let mut rig = Rig::new();
+    rig.create("t", 1, &[]);
+    rig.send(produce(9, 1, 1, TopicRef::Name("gone"), &[(0, Some(BATCH))]));
+    let request = produce(9, 1, 1, TopicRef::Name("t"), &[(0, Some(BATCH))]);
+    let bytes = request.len() as u64;
+    rig.send(request);
+    let (_, to, _) = rig.question();
+    rig.now.mono_ns += 5_000;
+    rig.owner_answers(to, done(0));
+    let counters = rig.metrics.api_mut(0);
+    assert_eq!((counters.requests, counters.errors), (2, 1));
+    assert!(counters.request_bytes > bytes && counters.response_bytes > 0);
+    assert!(counters.duration.max_ns() >= 4_000);
+}
