@@ -31,7 +31,11 @@ impl Node {
             "--log-format",
             "json",
         ]);
-        command.args(["--memory", "512MiB", "--data-dir"]).arg(data).args(args);
+        command
+            .env("RINGLOG_MEMORY", "512MiB")
+            .arg("--data-dir")
+            .arg(data)
+            .args(args);
         let mut child = spawn(&mut command);
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut seen = String::new();
@@ -284,4 +288,94 @@ fn the_demo_reads_back_everything_and_ends() {
         text.contains("acknowledged as durable") && text.contains("read back"),
         "{text}"
     );
+}
+
+fn inspect(data: &Path, args: &[&str]) -> Run {
+    run(ringlog().arg("inspect").arg(data).args(args), b"")
+}
+
+/// Files below a directory with a given ending.
+fn files_with(directory: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files_with(&path, ending));
+        } else if path.to_string_lossy().ends_with(ending) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn flip_byte(path: &Path, at: u64) {
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x40], at).unwrap();
+}
+
+#[test]
+fn inspect_finds_nothing_after_a_kill_and_names_planted_damage() {
+    let scratch = Scratch::new();
+    let data = scratch.0.join("data");
+    // The smallest memory makes the smallest journal, so that 40 MB pass through segments and a checkpoint.
+    let node = Node::start(&data, &["--shards", "1", "--memory", "64MiB"]);
+    let line = "x".repeat(1000);
+    let input: String = (0..40_000).map(|number| format!("{number:08} {line}\n")).collect();
+    node.client(&["produce", "big", "-p", "0"], input.as_bytes()).ok();
+    inspect(&data, &[]).fails(1, "a broker runs on");
+    node.kill();
+
+    let fine = inspect(&data, &["--verify", "--format", "json"]).ok();
+    let fine: Value = serde_json::from_str(&fine).unwrap();
+    assert_eq!(
+        (&fine["damaged"], &fine["topics"], &fine["shards"]),
+        (&0.into(), &1.into(), &1.into()),
+        "{fine}"
+    );
+    let kinds: Vec<&str> = fine["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|file| file["kind"].as_str())
+        .collect();
+    for kind in ["checkpoint", "journal", "segment"] {
+        assert!(kinds.contains(&kind), "no {kind} in {fine}");
+    }
+    let table = inspect(&data, &[]).ok();
+    assert!(
+        table.contains("1 shard, 1 topic, 1 partition") && table.contains("no damage"),
+        "{table}"
+    );
+
+    let segment = files_with(&data, ".seg").remove(0);
+    flip_byte(&segment, 10_000);
+    inspect(&data, &[]).ok();
+    let damaged = inspect(&data, &["--verify"]);
+    assert!(
+        damaged.text().contains("DAMAGED") && damaged.text().contains("at byte"),
+        "{}",
+        damaged.text()
+    );
+    assert_eq!(damaged.code, 4);
+    assert_eq!(inspect(&segment, &[]).code, 4);
+    flip_byte(&segment, 10_000);
+    assert_eq!(inspect(&data, &["--verify"]).code, 0);
+
+    let moved = segment.with_extension("away");
+    std::fs::rename(&segment, &moved).unwrap();
+    let missing = inspect(&data, &[]);
+    assert!(missing.text().contains("the file is missing"), "{}", missing.text());
+    assert_eq!(missing.code, 4);
+    std::fs::rename(&moved, &segment).unwrap();
+
+    let checkpoint = files_with(&data, "checkpoint.a").remove(0);
+    flip_byte(&checkpoint, 40);
+    let damaged = inspect(&checkpoint, &[]);
+    assert!(damaged.text().contains("checksum is wrong"), "{}", damaged.text());
+    assert_eq!(damaged.code, 4);
+    inspect(&scratch.0.join("nowhere"), &[]).fails(6, "does not exist");
 }

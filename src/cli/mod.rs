@@ -11,6 +11,7 @@ pub mod context;
 pub mod demo;
 pub mod encode;
 pub mod failure;
+pub mod inspect;
 pub mod interrupt;
 pub mod jsonl;
 pub mod output;
@@ -72,6 +73,7 @@ enum Command {
     Produce(produce::Args),
     Consume(consume::Args),
     Cluster(cluster::Args),
+    Inspect(inspect::Args),
     Version(version::Args),
 }
 
@@ -84,6 +86,7 @@ impl Command {
             Command::Produce(args) => produce::run(args, context),
             Command::Consume(args) => consume::run(args, context),
             Command::Cluster(args) => cluster::run(args, context),
+            Command::Inspect(args) => inspect::run(args, context),
             Command::Version(args) => version::run(args, context),
         }
     }

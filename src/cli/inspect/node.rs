@@ -1,0 +1,268 @@
+//! A whole data directory: what the shards' checkpoints and journals say, and whether the segments agree.
+
+use super::segments::{self, identity_from_path};
+use super::{Report, Row, files};
+use crate::base::ids::{FileId, PartitionId};
+use crate::cli::failure::{EXIT_NOT_FOUND, Failure};
+use crate::controller::image::Image;
+use crate::controller::machine::{Controller, ControllerConfig};
+use crate::controller::record::{MetaRecord, decode_snapshot};
+use crate::log::checkpoint::SegmentCheckpoint;
+use crate::log::recovery::{JournalFile, Recovered, recover};
+use crate::log::segment::{index_path, segment_path};
+use crate::server::data_dir::{self, FORMAT_FILE};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+/// Inspects everything below `directory`.
+pub(super) fn inspect(directory: &Path, verify: bool) -> Result<Report, Failure> {
+    let mut report = Report::default();
+    let _lock = refuse_running(directory)?;
+    let format = data_dir::read_format(directory)
+        .map_err(|refusal| Failure::Other(1, refusal.cause, Some(refusal.remedy)))?
+        .ok_or_else(|| {
+            let cause = format!(
+                "{} is no ringlog data directory: it has no {FORMAT_FILE}",
+                directory.display()
+            );
+            Failure::Other(EXIT_NOT_FOUND, cause, None)
+        })?;
+    report.cluster_id = Some(format.cluster_id);
+    report.node_id = Some(format.node_id);
+    let mut states = Vec::new();
+    for shard in 0.. {
+        let relative = format!("shards/{shard}");
+        if !directory.join(&relative).is_dir() {
+            break;
+        }
+        states.extend(inspect_shard(directory, &relative, &mut report.files)?);
+        report.shards += 1;
+    }
+    if report.shards == 0 {
+        report
+            .files
+            .push(Row::new("shards/0", "directory", 0).note("no shard has been started yet"));
+    }
+    let image = match states.first().map(|state| metadata(state, states.len())) {
+        Some(Ok(image)) => Some(image),
+        Some(Err(fault)) => {
+            report.files.push(Row::new("shards/0", "metadata", 0).damaged(fault));
+            None
+        }
+        None => None,
+    };
+    if let Some(image) = &image {
+        report.topics = image.topics.len();
+        report.partitions = image.topics.values().map(|topic| topic.partitions.len()).sum();
+    }
+    let mut named = BTreeSet::new();
+    for state in &states {
+        inspect_partitions(directory, state, image.as_ref(), verify, &mut named, &mut report.files)?;
+    }
+    inspect_rest(directory, image.as_ref(), &named, &mut report.files)?;
+    Ok(report)
+}
+
+/// Shares the lock file, so that no broker starts meanwhile; refuses when one runs.
+fn refuse_running(directory: &Path) -> Result<Option<File>, Failure> {
+    let file = match File::open(directory.join("lock")) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(Failure::failed(format!(
+                "cannot open the lock of {}: {error}",
+                directory.display()
+            )));
+        }
+    };
+    // SAFETY: no memory involved; the descriptor is open.
+    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_SH | libc::LOCK_NB) } != 0 {
+        let cause = format!("a broker runs on {}", directory.display());
+        return Err(Failure::Other(
+            1,
+            cause,
+            Some("stop it first; its files change while it runs".into()),
+        ));
+    }
+    Ok(Some(file))
+}
+
+fn inspect_shard(directory: &Path, relative: &str, rows: &mut Vec<Row>) -> Result<Option<Recovered>, Failure> {
+    let path = directory.join(relative);
+    let mut copies = [None, None];
+    for (copy, name) in copies.iter_mut().zip(["checkpoint.a", "checkpoint.b"]) {
+        if path.join(name).exists() {
+            let content = files::read(&path.join(name))?;
+            rows.push(files::checkpoint(&format!("{relative}/{name}"), &content).0);
+            *copy = Some(content);
+        }
+    }
+    let mut journal = Vec::new();
+    for (seq, name) in journal_names(&path)? {
+        let content = files::read(&path.join(&name))?;
+        rows.push(files::journal(&format!("{relative}/{name}"), &content));
+        let file = FileId(seq);
+        journal.push(JournalFile { file, seq, content });
+    }
+    match recover([copies[0].as_deref(), copies[1].as_deref()], journal) {
+        Ok(state) => Ok(Some(state)),
+        Err(damage) => {
+            rows.push(Row::new(relative, "shard", 0).damaged(damage.to_string()));
+            Ok(None)
+        }
+    }
+}
+
+fn journal_names(path: &Path) -> Result<Vec<(u64, String)>, Failure> {
+    let mut names: Vec<(u64, String)> = Vec::new();
+    for name in list(path)? {
+        if let Some(seq) = crate::server::recovery::journal_seq(&name) {
+            names.push((seq, name));
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Names in a directory, sorted; none when it does not exist.
+fn list(path: &Path) -> Result<Vec<String>, Failure> {
+    let fail = |error: io::Error| Failure::failed(format!("cannot list {}: {error}", path.display()));
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(fail(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.push(entry.map_err(fail)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The metadata that a start would have.
+fn metadata(first: &Recovered, shards: usize) -> Result<Image, String> {
+    let image = match first.image.as_slice() {
+        [] => Image::default(),
+        bytes => decode_snapshot(bytes).map_err(|error| error.to_string())?,
+    };
+    let config = ControllerConfig {
+        shard_count: u16::try_from(shards).unwrap_or(u16::MAX),
+        ..ControllerConfig::default()
+    };
+    let mut controller = Controller::new(image, config);
+    for record in &first.meta_records {
+        controller.replay(&MetaRecord::decode(record).map_err(|error| error.to_string())?);
+    }
+    Ok(Image::clone(&controller.image()))
+}
+
+fn inspect_partitions(
+    directory: &Path,
+    state: &Recovered,
+    image: Option<&Image>,
+    verify: bool,
+    named: &mut BTreeSet<PathBuf>,
+    rows: &mut Vec<Row>,
+) -> Result<(), Failure> {
+    for (id, found) in &state.partitions {
+        // Files of a deleted topic may be gone already.
+        let is_deleted = image.is_some_and(|image| image.owner(*id).is_none());
+        if let (false, Some(why)) = (is_deleted, &found.broken) {
+            rows.push(Row::new(label(*id, image), "partition", 0).damaged(why.clone()));
+        }
+        for segment in &found.base.segments {
+            let path = directory.join(&segment_path(*id, segment.base_offset).0);
+            named.insert(path.clone());
+            named.insert(directory.join(&index_path(*id, segment.base_offset).0));
+            let is_gone = is_deleted || segment.end_offset <= found.log_start;
+            rows.push(inspect_segment(directory, &path, *id, segment, is_gone, verify)?);
+        }
+    }
+    Ok(())
+}
+
+fn label(id: PartitionId, image: Option<&Image>) -> String {
+    let name = image
+        .and_then(|image| image.topics.get(&id.topic))
+        .map(|topic| topic.name.clone());
+    format!("{}-{}", name.unwrap_or_else(|| id.topic.to_string()), id.partition)
+}
+
+/// A segment against what the checkpoint says of it.
+fn inspect_segment(
+    directory: &Path,
+    path: &Path,
+    id: PartitionId,
+    saved: &SegmentCheckpoint,
+    is_gone: bool,
+    verify: bool,
+) -> Result<Row, Failure> {
+    let name = path.strip_prefix(directory).unwrap_or(path).display().to_string();
+    let fail = |error: io::Error| Failure::failed(format!("cannot read {}: {error}", path.display()));
+    let sealed = if saved.sealed { "sealed" } else { "active" };
+    let promised = format!("{sealed}, offsets {} to {}", saved.base_offset, saved.end_offset - 1);
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let row = Row::new(name, "segment", 0).content(promised);
+            // An empty one is created again, a deleted one may go before the checkpoint knows.
+            return Ok(match is_gone || saved.size == 0 {
+                true => row.note("already deleted"),
+                false => row.damaged("the file is missing"),
+            });
+        }
+        Err(error) => return Err(fail(error)),
+    };
+    let size = file.metadata().map_err(fail)?.len();
+    let row = Row::new(name, "segment", size).content(promised);
+    if size < saved.size {
+        return Ok(row.damaged(format!("it should have {} bytes", saved.size)));
+    }
+    if !verify {
+        return Ok(row);
+    }
+    let (contents, end) = segments::walk(&file, id, saved.size).map_err(fail)?;
+    if let Some((at, fault)) = end {
+        return Ok(row.damaged(format!("at byte {at}: {fault}")));
+    }
+    if contents.base_offset.is_some() && contents.end_offset != saved.end_offset {
+        return Ok(row.damaged(format!("its frames end at offset {}", contents.end_offset)));
+    }
+    Ok(row.content(format!("{sealed}, {}", segments::describe(&contents))))
+}
+
+/// Segments that no checkpoint names yet (or any more), and all index files.
+fn inspect_rest(
+    directory: &Path,
+    image: Option<&Image>,
+    named: &BTreeSet<PathBuf>,
+    rows: &mut Vec<Row>,
+) -> Result<(), Failure> {
+    let topics = directory.join("topics");
+    for topic in list(&topics)? {
+        for partition in list(&topics.join(&topic))? {
+            for name in list(&topics.join(&topic).join(&partition))? {
+                let path = topics.join(&topic).join(&partition).join(&name);
+                let shown = path.strip_prefix(directory).unwrap_or(&path).display().to_string();
+                if name.ends_with(".idx") {
+                    rows.push(files::index(&path, &shown)?);
+                } else if name.ends_with(".seg") && !named.contains(&path) {
+                    let bytes = fs::metadata(&path).map_or(0, |found| found.len());
+                    let is_known = identity_from_path(&path)
+                        .is_some_and(|(id, _)| image.is_none_or(|image| image.owner(id).is_some()));
+                    let why = if is_known {
+                        "newer than the checkpoint: the journal still has its records"
+                    } else {
+                        "of a deleted topic"
+                    };
+                    rows.push(Row::new(shown, "segment", bytes).content(why));
+                }
+            }
+        }
+    }
+    Ok(())
+}
