@@ -10,7 +10,6 @@ use crate::partition::request::{
 };
 use crate::partition::state::Partition;
 use crate::partition::store::{Store, StoreCx, is_below};
-use crate::wire::batch::BatchInfo;
 use crate::wire::compress::Compression;
 use crate::wire::error::ErrorCode;
 use bytes::Bytes;
@@ -127,6 +126,11 @@ impl Store {
         if let Err(error) = check_epoch(part, want.current_leader_epoch) {
             return Ok(refused(error));
         }
+        // KIP-110 as Kafka does it (`KafkaApis`): the topic's own codec counts, not what producers chose. Older clients get
+        // the latter's zstd batches as they are, and many read them.
+        if request.version < 10 && part.topic.config.compression == Some(Compression::Zstd as u8) {
+            return Ok(refused(ErrorCode::UnsupportedCompressionType));
+        }
         if let Some(diverging) = diverging(part, want) {
             return Ok(FetchResult {
                 diverging_epoch: Some(diverging),
@@ -143,9 +147,6 @@ impl Store {
             Some(Cold::Wait) if gathered.batches.is_empty() => return Err(key),
             Some(Cold::Damaged(_)) if gathered.batches.is_empty() => return Ok(refused(ErrorCode::KafkaStorageError)),
             _ => {}
-        }
-        if request.version < 10 && gathered.batches.iter().any(is_zstd) {
-            return Ok(refused(ErrorCode::UnsupportedCompressionType));
         }
         budget.left = budget.left.saturating_sub(gathered.bytes);
         budget.may_exceed &= gathered.batches.is_empty();
@@ -322,10 +323,6 @@ impl Gathered {
 
 fn reply_key(reply: ReplyTo) -> (u16, SlabKey, u32) {
     (reply.shard.0, reply.op, reply.part)
-}
-
-fn is_zstd(batch: &Bytes) -> bool {
-    BatchInfo::peek(batch).is_some_and(|info| info.codec() == Some(Compression::Zstd))
 }
 
 /// KIP-320: the client's idea of the leader epoch against ours; -1 = no check.

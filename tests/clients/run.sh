@@ -2,7 +2,7 @@
 # Runs real Kafka clients against ringlog, or against the broker at $BOOTSTRAP (host:port).
 #   run.sh [client...] [-- driver options]     clients: see ALL below; none named = all of them
 # Installs what the clients need into .work/ (reused when present) and, as root on Debian, missing packages with apt.
-# Environment: BOOTSTRAP (test that broker instead of starting one), RINGLOG_BIN (binary to start; default: cargo build),
+# Environment: BOOTSTRAP (test that broker instead of starting one), BROKER_BIN (binary to start; default: cargo build),
 #   JOBS (clients at work at the same time, default 2). Last line: `clients: N passed, M failed`.
 set -euo pipefail
 
@@ -186,11 +186,11 @@ if [ -n "${BOOTSTRAP:-}" ]; then
     # A real Kafka shows a new topic a moment before it takes records.
     options+=(--settle "${SETTLE:-0.5}")
 else
-    if [ -z "${RINGLOG_BIN:-}" ]; then
+    if [ -z "${BROKER_BIN:-}" ]; then
         say "building ringlog"
         (cd "$root" && cargo build --quiet --bin ringlog) || die "cargo build failed"
-        RINGLOG_BIN=${CARGO_TARGET_DIR:-$root/target}/debug/ringlog
+        BROKER_BIN=${CARGO_TARGET_DIR:-$root/target}/debug/ringlog
     fi
-    options+=(--broker "$RINGLOG_BIN")
+    options+=(--broker "$BROKER_BIN")
 fi
 exec python3 -u "$here/driver/main.py" "${options[@]}" "$@"

@@ -373,6 +373,8 @@ def long_poll(ctx):
 
 def log_append_time(ctx):
     """message.timestamp.type=LogAppendTime: the broker's time replaces the client's."""
+    if "append_time" in ctx.agent.cannot:
+        raise Skip("append_time")
     topic = ctx.topic(configs={"message.timestamp.type": "LogAppendTime"})
     for codec in [c for c in ("none", "gzip") if c in ctx.agent.codecs]:
         records, t0 = plain(20), now_ms()

@@ -154,7 +154,10 @@ def main(argv):
             try:
                 options.bootstrap = broker.start()
                 run_all(options, plan, broker, results)
+            except RuntimeError as e:
+                results.add("broker", "", "start", "failed", str(e))
             finally:
+                # Also what stopped the broker before its time.
                 for why in broker.stop():
                     results.add("broker", "", "shutdown", "failed", why)
     if results.failures:

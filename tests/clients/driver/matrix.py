@@ -28,33 +28,39 @@ def read_all(reader, written, results):
 
 
 def write(agent, helper, settle, results):
-    """Writes one topic per codec; returns what is needed to check them."""
-    out = []
-    for codec in agent.codecs:
-        topic = f"matrix-{cases.RUN}-{agent.name}-{codec}"
-        # One partition: half a second is what some readers need for each one.
-        records, t0 = [dict(r, p=0) for r in writable(golden(), agent.cannot)], cases.now_ms()
-        try:
-            helper.call("create_topic", topic=topic, partitions=1, configs={"retention.ms": "-1"})
-            time.sleep(settle)
-            reply = agent.call("produce", topic=topic, records=records, codec=codec)
-            bad = [r for r in reply["results"] if "error" in r]
-            if bad:
-                raise AgentError("produce", bad[0].get("code"), bad[0]["error"])
-        except AgentError as e:
-            results.add(agent.name, agent.version, f"writes {codec}", "failed", str(e)[:400])
-            continue
-        out.append({"writer": agent, "codec": codec, "topic": topic, "records": records, "now": (t0, cases.now_ms())})
-    return out
+    """Writes one topic per codec, and one for null header values, which some readers cannot take at all."""
+    everything = [dict(r, p=0) for r in writable(golden(), agent.cannot)]
+    nulls = [r for r in everything if any(x is None for _, x in r["h"])]
+    plain = [r for r in everything if r not in nulls]
+    out = [write_topic(agent, helper, settle, codec, codec, plain, results) for codec in agent.codecs]
+    if nulls:
+        out.append(write_topic(agent, helper, settle, "null header", "none", nulls, results))
+    return [w for w in out if w]
+
+
+def write_topic(agent, helper, settle, what, codec, records, results):
+    """One topic of one partition (some readers need half a second for each); returns what is needed to check it."""
+    topic, t0 = f"matrix-{cases.RUN}-{agent.name}-{what.replace(' ', '-')}", cases.now_ms()
+    try:
+        helper.call("create_topic", topic=topic, partitions=1, configs={"retention.ms": "-1"})
+        time.sleep(settle)
+        reply = agent.call("produce", topic=topic, records=records, codec=codec)
+        bad = [r for r in reply["results"] if "error" in r]
+        if bad:
+            raise AgentError("produce", bad[0].get("code"), bad[0]["error"])
+    except AgentError as e:
+        results.add(agent.name, agent.version, f"writes {what}", "failed", str(e)[:400])
+        return None
+    return {"writer": agent, "what": what, "codec": codec, "topic": topic, "records": records, "now": (t0, cases.now_ms())}
 
 
 def read(reader, w):
     """Complaints of one reader about one topic."""
-    if w["codec"] not in reader.codecs:
+    if w["codec"] not in reader.codecs or (w["what"] == "null header" and "reads_null_headers" in reader.cannot):
         return []
     try:
         got = reader.call("consume", topic=w["topic"], partition=0, start="earliest", until=len(w["records"]))["records"]
         expect(got, w["records"], 0, w["writer"].cannot, reader.cannot, now=w["now"])
     except (AgentError, AssertionError) as e:
-        return [f"{w['codec']}: {e}"]
+        return [f"{w['what']}: {e}"]
     return []
