@@ -3,13 +3,16 @@
 //! Whole frames are slices of the receive buffer they came in. Only what is left of one, a partial frame, is copied to an
 //! own buffer, so that the lent receive buffer is free soon.
 
-use super::limits::{DIRECT_BYTES_MIN, FRAME_BYTES_MIN, PARTIAL_BYTES_START};
+use super::limits::{DIRECT_BYTES_MIN, FRAME_BYTES_MIN, PARTIAL_BYTES_START, SPARE_BYTES_MAX, SPARE_BYTES_MIN};
 use bytes::{Bytes, BytesMut};
 
 /// Bytes of a connection that are not cut into frames yet.
 #[derive(Default)]
 pub struct Inbox {
     buf: BytesMut,
+    /// Size of a cut frame whose memory `buf` still shares: once the frame is used up, the next one is received into the same
+    /// memory, which saves the page faults of a fresh allocation.
+    spare: usize,
 }
 
 /// Why the connection cannot go on.
@@ -53,7 +56,14 @@ pub enum Want {
 impl Inbox {
     /// Memory held in bytes.
     pub fn held(&self) -> usize {
-        self.buf.capacity()
+        self.buf.capacity().max(self.spare)
+    }
+
+    /// Gives back memory that only waits to be used again.
+    pub fn shrink(&mut self) {
+        if self.buf.is_empty() {
+            *self = Inbox::default();
+        }
     }
 
     /// True when part of a frame is here.
@@ -103,6 +113,7 @@ impl Inbox {
     /// Holds all that is left of `lent`.
     pub fn stash(&mut self, lent: &mut Bytes) {
         if !lent.is_empty() {
+            self.spare = 0;
             self.buf.extend_from_slice(&lent.split_to(lent.len()));
         }
     }
@@ -128,6 +139,7 @@ impl Inbox {
 
     /// Gives the buffer to the runtime for receiving, with at least this capacity.
     pub fn lend(&mut self, capacity: usize) -> BytesMut {
+        self.spare = 0;
         let mut buf = std::mem::take(&mut self.buf);
         if buf.capacity() < capacity {
             buf.reserve(capacity - buf.len());
@@ -142,6 +154,11 @@ impl Inbox {
 
     /// Cuts `end` bytes off the front; a small rest moves out so that it does not keep a large frame's memory.
     fn take(&mut self, end: usize) -> Bytes {
+        if self.buf.len() == end && (SPARE_BYTES_MIN..=SPARE_BYTES_MAX).contains(&end) {
+            self.spare = end;
+            return self.buf.split().freeze();
+        }
+        self.spare = 0;
         if self.buf.len() == end {
             return std::mem::take(&mut self.buf).freeze();
         }

@@ -6,6 +6,10 @@ pub const FRAME_BYTES_MIN: usize = 8;
 pub const PARTIAL_BYTES_START: usize = 256 << 10;
 /// When more than this is missing of a frame, its rest is received straight into its own buffer.
 pub const DIRECT_BYTES_MIN: usize = 8 << 10;
+/// Memory of frames of this size is kept for the next frame of the connection while it is busy.
+pub const SPARE_BYTES_MIN: usize = 32 << 10;
+/// Largest frame whose memory is kept.
+pub const SPARE_BYTES_MAX: usize = 1 << 20;
 /// While memory is short, a frame that has not come whole within this time closes its connection, nanoseconds.
 pub const SHORTAGE_FRAME_NS_MAX: u64 = 30_000_000_000;
 /// Time between looks at idle and slow connections, nanoseconds.

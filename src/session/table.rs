@@ -245,6 +245,7 @@ impl SessionTable {
             return Vec::new();
         }
         self.sweep_ns = (self.count > 0).then_some(now_ns + SWEEP_NS);
+        self.shrink(now_ns);
         let idle_ns = self.limits.idle_ms_max.map(|ms| ms.saturating_mul(1_000_000));
         let short = self.memory_used >= self.limits.memory_bytes_max;
         let verdict = |session: &Session| {
@@ -256,6 +257,26 @@ impl SessionTable {
             (short && slow && session.has_partial()).then_some((session.conn, "request too slow while memory is short"))
         };
         self.sessions.iter().flatten().filter_map(verdict).collect()
+    }
+
+    /// Takes back what connections keep for their next frame, from those that have not been active since the last sweep.
+    fn shrink(&mut self, now_ns: u64) {
+        let keeps = |session: &&Session| session.inbox.held() > 0 && !session.inbox.is_partial();
+        let quiet = |session: &&Session| now_ns.saturating_sub(session.active_ns) >= SWEEP_NS;
+        let all: Vec<_> = self
+            .sessions
+            .iter()
+            .flatten()
+            .filter(keeps)
+            .filter(quiet)
+            .map(|session| session.conn)
+            .collect();
+        for conn in all {
+            if let Some(session) = self.get_mut(conn) {
+                session.inbox.shrink();
+            }
+            self.account(conn);
+        }
     }
 
     /// Monotonic time of the next sweep, nanoseconds; none without connections.

@@ -100,3 +100,33 @@ fn hostile_clients_cannot_flood_the_log() {
     assert_eq!(written, 10);
     assert_eq!(limit.admit(1_000_000_005), Some(990));
 }
+
+#[test]
+fn the_memory_of_a_large_frame_is_used_again_once_the_frame_is_gone() {
+    let mut inbox = Inbox::default();
+    let mut addresses = Vec::new();
+    let mut receive = |inbox: &mut Inbox| {
+        let bytes = frame(1, 128 << 10);
+        assert!(all(inbox, bytes.slice(..16 << 10)).is_empty());
+        let Want::Own { capacity } = inbox.want(MAX) else {
+            panic!()
+        };
+        let mut buf = inbox.lend(capacity);
+        buf.extend_from_slice(&bytes[16 << 10..]);
+        inbox.give_back(buf);
+        let mut frames = all(inbox, Bytes::new());
+        assert_eq!(frames, [vec![1; 128 << 10]]);
+        addresses.push(frames[0].as_ptr() as usize);
+        frames.remove(0)
+    };
+    drop(receive(&mut inbox));
+    let held = receive(&mut inbox);
+    let other = receive(&mut inbox);
+    assert_eq!(held, vec![1; 128 << 10], "a frame that is still in use is left alone");
+    drop((held, other));
+    assert!(inbox.held() >= 128 << 10, "what is kept is accounted for");
+    inbox.shrink();
+    assert_eq!(inbox.held(), 0);
+    assert_eq!(addresses[0], addresses[1]);
+    assert_ne!(addresses[1], addresses[2]);
+}
