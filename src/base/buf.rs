@@ -4,8 +4,10 @@
 //! handed out as [`Bytes`] that keep the chunk alive. This is one of the few modules with `unsafe`: the writer touches only
 //! bytes at or above its fill mark, frozen slices lie below it, so readers on other threads never see a write.
 
+use crate::base::pool::BufPool;
 use bytes::Bytes;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -17,8 +19,11 @@ pub const fn block_ceil(n: usize) -> usize {
     n.div_ceil(BLOCK) * BLOCK
 }
 
-/// Block-aligned, zeroed memory of a fixed size.
+/// Block-aligned memory of a fixed size.
 pub struct AlignedBuf {
+    /// What was allocated: one block more than `len`, at any alignment.
+    raw: NonNull<u8>,
+    /// The first block boundary in it.
     ptr: NonNull<u8>,
     len: usize,
 }
@@ -34,15 +39,19 @@ impl AlignedBuf {
         let len = block_ceil(len.max(1));
         let layout = Self::layout(len);
         // SAFETY: the layout has a non-zero size.
-        let ptr = unsafe { alloc_zeroed(layout) };
-        let Some(ptr) = NonNull::new(ptr) else {
+        let raw = unsafe { alloc_zeroed(layout) };
+        let Some(raw) = NonNull::new(raw) else {
             handle_alloc_error(layout)
         };
-        AlignedBuf { ptr, len }
+        // SAFETY: the allocation is one block longer than `len`, so the boundary and `len` bytes after it lie inside.
+        let ptr = unsafe { raw.add(raw.align_offset(BLOCK)) };
+        AlignedBuf { raw, ptr, len }
     }
 
+    /// Not aligned by the allocator: for large alignments it would clear all memory at once, a millisecond's stall for a
+    /// chunk, where plain zeroed memory comes from the kernel page by page.
     fn layout(len: usize) -> Layout {
-        match Layout::from_size_align(len, BLOCK) {
+        match Layout::from_size_align(len + BLOCK, align_of::<u64>()) {
             Ok(layout) => layout,
             Err(_) => panic!("buffer of {len} bytes exceeds the address space"),
         }
@@ -79,13 +88,25 @@ impl AsMut<[u8]> for AlignedBuf {
 impl Drop for AlignedBuf {
     fn drop(&mut self) {
         // SAFETY: allocated by `zeroed` with the same layout.
-        unsafe { dealloc(self.ptr.as_ptr(), Self::layout(self.len)) }
+        unsafe { dealloc(self.raw.as_ptr(), Self::layout(self.len)) }
     }
 }
 
 /// Memory shared between one writer and the readers of what it froze.
 struct Chunk {
-    memory: AlignedBuf,
+    memory: ManuallyDrop<AlignedBuf>,
+    /// Where the memory goes in the end.
+    pool: Option<BufPool>,
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        // SAFETY: taken once, here, and never used again.
+        let memory = unsafe { ManuallyDrop::take(&mut self.memory) };
+        if let Some(pool) = self.pool.take() {
+            pool.give_back(memory);
+        }
+    }
 }
 
 /// A frozen range of a chunk; keeps the whole chunk alive.
@@ -112,9 +133,18 @@ pub struct ChunkWriter {
 impl ChunkWriter {
     /// A new zeroed chunk of `capacity` bytes, rounded up to whole blocks.
     pub fn new(capacity: usize) -> Self {
+        Self::over(AlignedBuf::zeroed(capacity), None)
+    }
+    /// A chunk over memory of any content, which goes back to `pool` with the last of its bytes.
+    pub fn recycled(memory: AlignedBuf, pool: BufPool) -> Self {
+        Self::over(memory, Some(pool))
+    }
+
+    fn over(memory: AlignedBuf, pool: Option<BufPool>) -> Self {
         ChunkWriter {
             chunk: Arc::new(Chunk {
-                memory: AlignedBuf::zeroed(capacity),
+                memory: ManuallyDrop::new(memory),
+                pool,
             }),
             filled: 0,
             frozen: 0,
@@ -140,9 +170,9 @@ impl ChunkWriter {
         self.tail(bytes.len()).copy_from_slice(bytes);
         self.filled += bytes.len();
     }
-    /// Leaves `len` bytes as they are (zero) and moves on.
+    /// Makes the next `len` bytes zero and moves on.
     pub fn skip(&mut self, len: usize) {
-        assert!(len <= self.room(), "chunk overflow");
+        self.tail(len).fill(0);
         self.filled += len;
     }
     /// Bytes written but not yet frozen, for patching in place, from chunk position `at`.

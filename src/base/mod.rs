@@ -5,5 +5,6 @@
 pub mod buf;
 pub mod effect;
 pub mod ids;
+pub mod pool;
 pub mod slab;
 pub mod timers;

@@ -7,6 +7,7 @@
 use crate::base::buf::{BLOCK, ChunkWriter, block_ceil};
 use crate::base::effect::{Effect, Effects, FilePath, Job};
 use crate::base::ids::{FileId, IoKey, JobKey, PartitionId};
+use crate::base::pool::BufPool;
 use crate::base::slab::SlabKey;
 use crate::log::block::{self, BLOCK_HEADER, Block, Lsn};
 use crate::log::frame::{FRAME_HEADER, Frame, FrameKind, encode_header};
@@ -131,6 +132,7 @@ pub struct Journal {
     last_lsn: Lsn,
     last_crc: u32,
     durable_lsn: Lsn,
+    pool: BufPool,
     chunk: ChunkWriter,
     chunk_seq: u64,
     block_start: Option<usize>,
@@ -147,8 +149,8 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// A journal that goes on where `start` ends, in a file of its own.
-    pub fn new(config: JournalConfig, start: JournalStart) -> Self {
+    /// A journal that goes on where `start` ends, in a file of its own; its chunks come from `pool`.
+    pub fn new(config: JournalConfig, start: JournalStart, pool: BufPool) -> Self {
         let mut full = VecDeque::new();
         let mut spare = Vec::new();
         for found in &start.files {
@@ -165,7 +167,8 @@ impl Journal {
         }
         full.make_contiguous().sort_by_key(|f| f.first_lsn);
         Journal {
-            chunk: ChunkWriter::new(config.chunk_bytes),
+            chunk: pool.chunk(config.chunk_bytes),
+            pool,
             run_id: start.run_id,
             last_lsn: start.last_lsn,
             last_crc: start.last_crc,
@@ -272,7 +275,7 @@ impl Journal {
         }
         let need = block_ceil(BLOCK_HEADER + len) + BLOCK;
         if self.chunk.room() < need {
-            self.chunk = ChunkWriter::new(self.config.chunk_bytes.max(need));
+            self.chunk = self.pool.chunk(self.config.chunk_bytes.max(need));
             self.chunk_seq += 1;
         }
         debug_assert_eq!(self.chunk.filled() % BLOCK, 0);

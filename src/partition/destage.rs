@@ -4,7 +4,7 @@
 //! segment byte is ever written twice; frames stay in memory until their segment is flushed, so a failed segment write or flush
 //! costs a rewrite into a new segment and nothing else.
 
-use crate::base::buf::{AlignedBuf, BLOCK, block_ceil};
+use crate::base::buf::{BLOCK, block_ceil};
 use crate::base::effect::{Effect, Job, JobResult};
 use crate::base::ids::FileId;
 use crate::base::slab::SlabKey;
@@ -296,7 +296,7 @@ impl Store {
         let Some(active) = part.segments.last() else { return };
         let (segment, at, file) = (active.base_offset, active.written, active.file);
         let FileState::Open(file) = file else { return };
-        let mut buf = AlignedBuf::zeroed(frame_bytes);
+        let mut buf = self.pool.take(frame_bytes);
         let mut placed = Vec::new();
         let (mut used, mut last_crc, mut end_offset) = (0, 0, from);
         for tail in part.tail.from(from) {
@@ -327,7 +327,7 @@ impl Store {
             key: key_io,
             file,
             at,
-            data: buf.freeze(padded),
+            data: self.pool.freeze(buf, padded),
             durable: false,
         });
         let write = DestageWrite {

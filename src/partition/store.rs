@@ -6,6 +6,7 @@
 
 use crate::base::effect::{Effect, Effects, FilePath, Job, JobResult};
 use crate::base::ids::{FileId, IoKey, JobKey, Now, PartitionId};
+use crate::base::pool::BufPool;
 use crate::base::slab::{Slab, SlabKey};
 use crate::base::timers::Timers;
 use crate::controller::image::Image;
@@ -123,6 +124,8 @@ pub struct Store {
     pub(crate) parts: Slab<Partition>,
     pub(crate) by_id: HashMap<PartitionId, SlabKey, foldhash::fast::FixedState>,
     pub(crate) journal: Journal,
+    /// Memory of staging chunks and destage writes.
+    pub(crate) pool: BufPool,
     pub(crate) chunks: ChunkCache,
     pub(crate) blocks: VecDeque<BlockInfo>,
     pub(crate) acks: VecDeque<PendingAck>,
@@ -195,8 +198,11 @@ impl Store {
     }
 
     fn empty(config: StoreConfig, recovered: &Recovered) -> Store {
+        // In a steady state one chunk leaves the cache as the next one is needed, so few are ever unused.
+        let pool = BufPool::new((config.cache_bytes / 16).clamp(1 << 20, 16 << 20));
         Store {
-            journal: Journal::new(config.journal.clone(), recovered.journal.clone()),
+            journal: Journal::new(config.journal.clone(), recovered.journal.clone(), pool.clone()),
+            pool,
             chunks: ChunkCache::new(config.cache_bytes),
             cold: ColdReads::new(config.cold_bytes, config.cold_window_bytes),
             flushed_lsn: recovered.start_lsn.saturating_sub(1),

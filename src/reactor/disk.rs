@@ -5,9 +5,9 @@
 
 use super::machine::JobRunner;
 use super::ops::{Io, Op, Reading, Writing};
-use super::pages::ReadPool;
 use crate::base::buf::BLOCK;
 use crate::base::ids::{FileId, IoKey};
+use crate::base::pool::BufPool;
 use crate::shard::event::Event;
 use bytes::Bytes;
 use io_uring::{opcode, types};
@@ -21,7 +21,7 @@ const STEP_MAX: usize = 1 << 30;
 /// The open files of a shard.
 pub struct Disk {
     files: BTreeMap<FileId, Arc<OwnedFd>>,
-    pool: ReadPool,
+    pool: BufPool,
     jobs: Arc<dyn JobRunner>,
 }
 
@@ -30,7 +30,7 @@ impl Disk {
     pub fn new(files: Vec<(FileId, Arc<OwnedFd>)>, pool_bytes: usize, jobs: Arc<dyn JobRunner>) -> Disk {
         Disk {
             files: files.into_iter().collect(),
-            pool: ReadPool::new(pool_bytes),
+            pool: BufPool::new(pool_bytes),
             jobs,
         }
     }

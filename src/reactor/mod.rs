@@ -16,7 +16,6 @@ mod mailbox;
 mod mesh;
 mod net;
 mod ops;
-mod pages;
 mod probe;
 mod ring;
 mod round;

@@ -1,8 +1,9 @@
-//! Aligned buffers for reads, kept for reuse: fresh ones cost a page fault per 4 KiB.
+//! Aligned buffers kept for reuse: fresh memory costs a page fault and a clearing per 4 KiB, a tenth of a produce request.
 //!
-//! A buffer leaves as `Bytes` and comes back when the last slice is dropped, on whatever thread. What exceeds the bound is freed.
+//! A buffer leaves as `Bytes` (or under a [`ChunkWriter`]) and comes back when the last slice is dropped, on whatever thread.
+//! What exceeds the bound is freed. Buffers are handed out with arbitrary content.
 
-use crate::base::buf::AlignedBuf;
+use crate::base::buf::{AlignedBuf, ChunkWriter};
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,14 +17,15 @@ struct Kept {
     bytes_max: usize,
 }
 
-/// The pool of a shard.
-pub struct ReadPool {
+/// A pool; clones share it.
+#[derive(Clone)]
+pub struct BufPool {
     kept: Arc<Mutex<Kept>>,
 }
 
 struct Borrowed {
     buf: Option<AlignedBuf>,
-    kept: Arc<Mutex<Kept>>,
+    pool: BufPool,
 }
 
 impl AsRef<[u8]> for Borrowed {
@@ -34,9 +36,7 @@ impl AsRef<[u8]> for Borrowed {
 
 impl Drop for Borrowed {
     fn drop(&mut self) {
-        if let Some(buf) = self.buf.take() {
-            keep(&self.kept, buf);
-        }
+        self.buf.take().into_iter().for_each(|buf| self.pool.give_back(buf));
     }
 }
 
@@ -46,24 +46,15 @@ fn class(len: usize) -> Option<usize> {
     (power <= CLASS_MAX).then_some((power - CLASS_MIN) as usize)
 }
 
-fn keep(kept: &Mutex<Kept>, buf: AlignedBuf) {
-    let len = buf.as_ref().len();
-    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(class) = class(len).filter(|_| kept.bytes + len <= kept.bytes_max) {
-        kept.bytes += len;
-        kept.classes[class].push(buf);
-    }
-}
-
-impl ReadPool {
+impl BufPool {
     /// Keeps at most `bytes_max` bytes of unused buffers.
-    pub fn new(bytes_max: usize) -> ReadPool {
+    pub fn new(bytes_max: usize) -> BufPool {
         let kept = Kept {
             classes: Default::default(),
             bytes: 0,
             bytes_max,
         };
-        ReadPool {
+        BufPool {
             kept: Arc::new(Mutex::new(kept)),
         }
     }
@@ -82,16 +73,26 @@ impl ReadPool {
         AlignedBuf::zeroed(1 << (class as u32 + CLASS_MIN))
     }
 
+    /// A chunk of at least `capacity` bytes, whose memory comes back here.
+    pub fn chunk(&self, capacity: usize) -> ChunkWriter {
+        ChunkWriter::recycled(self.take(capacity), self.clone())
+    }
+
     /// Returns a buffer that was not handed out.
     pub fn give_back(&self, buf: AlignedBuf) {
-        keep(&self.kept, buf);
+        let len = buf.as_ref().len();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(class) = class(len).filter(|_| kept.bytes + len <= kept.bytes_max) {
+            kept.bytes += len;
+            kept.classes[class].push(buf);
+        }
     }
 
     /// Hands out the first `len` bytes.
     pub fn freeze(&self, buf: AlignedBuf, len: usize) -> Bytes {
         let borrowed = Borrowed {
             buf: Some(buf),
-            kept: self.kept.clone(),
+            pool: self.clone(),
         };
         Bytes::from_owner(borrowed).slice(..len)
     }
@@ -100,10 +101,11 @@ impl ReadPool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::buf::BLOCK;
 
     #[test]
     fn buffers_are_reused_within_the_bound() {
-        let pool = ReadPool::new(64 << 10);
+        let pool = BufPool::new(64 << 10);
         let buf = pool.take(40_000);
         assert_eq!(buf.as_ref().len(), 64 << 10);
         let address = buf.as_ptr();
@@ -123,5 +125,23 @@ mod tests {
             "the second is above the bound"
         );
         assert_eq!(pool.take(5 << 20).as_ref().len(), 5 << 20, "huge ones are not pooled");
+    }
+
+    #[test]
+    fn a_recycled_chunk_shows_nothing_of_its_former_life() {
+        let pool = BufPool::new(1 << 20);
+        let mut old = pool.chunk(BLOCK);
+        old.append(&[7; BLOCK]);
+        let bytes = old.freeze(0, BLOCK);
+        let address = bytes.as_ptr();
+        drop(old);
+        assert_eq!(bytes[BLOCK - 1], 7, "lives as long as its bytes");
+        drop(bytes);
+        let mut new = pool.chunk(BLOCK);
+        new.append(b"x");
+        new.skip(BLOCK - 1);
+        let bytes = new.freeze(0, BLOCK);
+        assert_eq!(bytes.as_ptr(), address, "the same memory");
+        assert!(bytes[1..].iter().all(|byte| *byte == 0));
     }
 }
