@@ -10,6 +10,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Version of the directory's layout and of all files in it.
 pub const FORMAT_VERSION: u32 = 1;
@@ -19,6 +21,10 @@ const FORMAT_TMP: &str = "ringlog.format.tmp";
 const LOCK_FILE: &str = "lock";
 /// What may lie in a directory that we take over as new.
 const HARMLESS: &[&str] = &["lost+found", LOCK_FILE, FORMAT_TMP, PROBE_FILE];
+/// How long a holder of the lock that still runs may take to end: it may have been killed a moment ago.
+const ALIVE_WAIT: Duration = Duration::from_millis(500);
+/// The same for one that is gone but whose I/O the kernel has not ended yet.
+const GONE_WAIT: Duration = Duration::from_secs(10);
 /// Longest format file read.
 const FORMAT_MAX: u64 = 4096;
 
@@ -196,26 +202,52 @@ fn lock(directory: &Path) -> Result<File, Refusal> {
         .truncate(false)
         .open(&path);
     let mut file = file.map_err(|error| io_refusal("open", &path, &error))?;
-    // SAFETY: no memory involved; the descriptor is open.
-    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
-        let error = io::Error::last_os_error();
+    let begun = Instant::now();
+    while let Err(error) = try_lock(&file) {
         if error.kind() != io::ErrorKind::WouldBlock {
             return Err(io_refusal("lock", &path, &error));
         }
-        let mut pid = String::new();
-        let _ = file.read_to_string(&mut pid);
-        let holder = match pid.trim() {
-            "" => "another process".to_string(),
-            pid => format!("the broker with process id {pid}"),
+        let holder = holder(&path);
+        // A killed predecessor keeps its locks until the kernel has ended its I/O.
+        let patience = match holder {
+            Some(pid) if is_alive(pid) => ALIVE_WAIT,
+            _ => GONE_WAIT,
         };
-        return Err(Refusal {
-            cause: format!("{} is in use by {holder}", directory.display()),
-            remedy: "stop that broker first, or name another --data-dir".into(),
-        });
+        if begun.elapsed() > patience {
+            let who = holder.map_or("another process".to_string(), |pid| {
+                format!("the broker with process id {pid}")
+            });
+            return Err(Refusal {
+                cause: format!("{} is in use by {who}", directory.display()),
+                remedy: "stop that broker first, or name another --data-dir".into(),
+            });
+        }
+        thread::sleep(Duration::from_millis(2));
     }
     let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
     written.map_err(|error| io_refusal("write", &path, &error))?;
     Ok(file)
+}
+
+fn try_lock(file: &File) -> io::Result<()> {
+    // SAFETY: no memory involved; the descriptor is open.
+    match unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The process id that the lock file names.
+fn holder(path: &Path) -> Option<u32> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// False for a process that is gone or a zombie.
+fn is_alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The command may contain anything; the state follows its last bracket.
+    stat.rsplit_once(')')
+        .is_some_and(|(_, rest)| !matches!(rest.trim_start().chars().next(), Some('Z' | 'X') | None))
 }
 
 fn io_refusal(what: &str, path: &Path, error: &io::Error) -> Refusal {
