@@ -2,8 +2,10 @@
 //! write into the journal and one flush.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::broker::Spec;
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::kafka::api::{self, Topic};
 use crate::kafka::batch;
@@ -16,6 +18,18 @@ const COMMITS: u32 = 100;
 const WARM_UP: u32 = 10;
 /// Flushes beyond one per commit that background work (a checkpoint) may add.
 const SPARE_FLUSHES: u64 = 3;
+
+/// The broker prepares further journal files in the background; waits until nothing has been written for two seconds.
+fn wait_until_quiet(disk: &Disk) {
+    let (mut last, mut since, began) = (disk.counts(), Instant::now(), Instant::now());
+    while since.elapsed() < Duration::from_secs(2) && began.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(50));
+        let now = disk.counts();
+        if (now.writes, now.flushes) != (last.writes, last.flushes) {
+            (last, since) = (now, Instant::now());
+        }
+    }
+}
 
 /// Counts on one file system.
 ///
@@ -58,7 +72,7 @@ pub fn run(home: &Path, shape: Shape, spec: &Spec, report: &mut Report) -> Resul
     for n in 0..WARM_UP {
         commit(n)?;
     }
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    wait_until_quiet(rig.disk());
     let (from, before) = (rig.disk().sequence(), rig.disk().counts());
     for n in WARM_UP..WARM_UP + COMMITS {
         commit(n)?;

@@ -84,7 +84,8 @@ struct BrokerArgs {
     /// The ringlog program [default: beside this one]
     #[arg(long)]
     broker: Option<PathBuf>,
-    /// A further argument of `ringlog start`; repeat it for several
+    /// An argument of `ringlog start` instead of the rig's own; repeat it for several
+    /// [default: --admin off --memory 128MiB --shards 1 or 2: small journals, so that they are recycled all the time]
     #[arg(long = "broker-arg", allow_hyphen_values = true)]
     extra: Vec<String>,
     /// Directory for ledgers, broker output and kept failures [default: a fresh one in the temporary directory]
@@ -99,6 +100,16 @@ impl BrokerArgs {
         binary
             .canonicalize()
             .context(&format!("{} (build it: cargo build --bin ringlog)", binary.display()))
+    }
+
+    /// Arguments of `ringlog start`: those given, else the rig's own.
+    fn arguments(&self, shards: u32) -> Vec<String> {
+        if !self.extra.is_empty() {
+            return self.extra.clone();
+        }
+        let shards = shards.to_string();
+        let own = ["--admin", "off", "--memory", "128MiB", "--shards", &shards];
+        own.map(ToString::to_string).to_vec()
     }
 
     fn work(&self) -> PathBuf {
@@ -157,16 +168,16 @@ struct RunArgs {
     #[arg(long, value_enum, value_delimiter = ',')]
     modes: Vec<cut::Mode>,
     /// Disk size in MiB
-    #[arg(long, default_value_t = 512)]
+    #[arg(long, default_value_t = 256)]
     mib: usize,
     /// Seconds of load per recording; the broker is killed and restarted half-way
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 6)]
     load: u64,
     /// Idempotent producers
     #[arg(long, default_value_t = 3)]
     producers: u32,
     /// Milliseconds a producer waits before each new request
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 1)]
     pause: u64,
     /// The disk answers flushes without doing them; loss must show, or the rig does not measure
     #[arg(long)]
@@ -192,6 +203,9 @@ struct KillArgs {
     /// Longest life of a broker in milliseconds between its first answer and the kill
     #[arg(long, default_value_t = 1500)]
     life: u64,
+    /// Shards of the broker
+    #[arg(long, default_value_t = 2)]
+    shards: u32,
     /// Data directory, kept over all rounds; on a file system with direct I/O [default: in the work directory]
     #[arg(long)]
     data_dir: Option<PathBuf>,
@@ -216,7 +230,7 @@ fn power_cut(args: &RunArgs, seed: u64, report: &mut Report) -> Result<()> {
         pause: Duration::from_millis(args.pause),
         flush_off: args.flush_off,
         binary: args.broker.binary()?,
-        extra: args.broker.extra.clone(),
+        extra: [args.broker.arguments(1), args.broker.arguments(2)],
         work: args.broker.work(),
         keep: args.keep,
     };
@@ -241,7 +255,7 @@ fn kill(args: &KillArgs, seed: u64, report: &mut Report) -> Result<()> {
         seed,
         spec: Spec {
             binary: args.broker.binary()?,
-            extra: args.broker.extra.clone(),
+            extra: args.broker.arguments(args.shards),
             addr: broker::free_addr()?,
             log: work.join("broker.log"),
         },
@@ -284,7 +298,7 @@ fn gate(fs: FsChoice, mib: usize, args: &BrokerArgs, report: &mut Report) -> Res
     for &fs in fs.kinds() {
         let spec = Spec {
             binary: args.binary()?,
-            extra: args.extra.clone(),
+            extra: args.arguments(1),
             addr: broker::free_addr()?,
             log: work.join("gate.log"),
         };

@@ -36,8 +36,8 @@ pub struct Plan {
     pub flush_off: bool,
     /// `ringlog`.
     pub binary: PathBuf,
-    /// Further arguments of `ringlog start`.
-    pub extra: Vec<String>,
+    /// Further arguments of `ringlog start`, for the direct and for the buffered loop device.
+    pub extra: [Vec<String>; 2],
     /// Where ledgers, broker output and images of failures go.
     pub work: PathBuf,
     /// Keep images of failures.
@@ -143,10 +143,10 @@ pub fn run(home: &Path, plan: &Plan, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn settings(plan: &Plan, seed: u64) -> Result<Settings> {
+fn settings(plan: &Plan, direct: bool, seed: u64) -> Result<Settings> {
     let spec = Spec {
         binary: plan.binary.clone(),
-        extra: plan.extra.clone(),
+        extra: plan.extra[usize::from(!direct)].clone(),
         addr: broker::free_addr()?,
         log: plan.work.join("recording.log"),
     };
@@ -172,7 +172,7 @@ fn recording_and_images(
     report: &mut Report,
 ) -> Result<Sums> {
     let seed = plan.seed ^ (u64::from(shape.direct) << 40) ^ ((shape.fs as u64) << 41);
-    let settings = settings(plan, seed)?;
+    let settings = settings(plan, shape.direct, seed)?;
     let recording = record::record(home, shape, &settings, report)?;
     let records: u64 = recording.acks.iter().map(|ack| u64::from(ack.count)).sum();
     let entries = recording.to - recording.from;

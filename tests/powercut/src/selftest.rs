@@ -56,6 +56,7 @@ pub fn run(home: &Path, kinds: &[FsKind], seed: u64, report: &mut Report) -> Res
 /// The whole power-cut run against the stand-in broker: a right one must pass every image, a wrong one must not.
 fn stand_in(home: &Path, kinds: &[FsKind], fault: Fault, seed: u64, report: &mut Report) -> Result<()> {
     let work = home.join("stand-in");
+    let arguments = vec![format!("--fault={}", fault.name())];
     // A missing checksum shows only where a block is half there.
     let (images, modes) = match fault {
         Fault::NoChecksum => (32, vec![cut::Mode::Torn, cut::Mode::Garbled]),
@@ -72,7 +73,7 @@ fn stand_in(home: &Path, kinds: &[FsKind], fault: Fault, seed: u64, report: &mut
         pause: Duration::from_millis(2),
         flush_off: false,
         binary: std::env::current_exe().context("finding this program")?,
-        extra: vec![format!("--fault={}", fault.name())],
+        extra: [arguments.clone(), arguments],
         work: work.clone(),
         keep: false,
     };
