@@ -59,12 +59,10 @@ pub fn plan(log: &[Entry], (from, to): (u64, u64), count: usize, modes: &[Mode],
     let after_write = |at: u64| at > 0 && matches!(log.get(at as usize - 1), Some(Entry::Write { .. }));
     let mut cuts: Vec<Cut> = (0..count)
         .map(|_| {
-            let mut at = from + rng.below(to - from + 1);
+            let chosen = from + rng.below(to - from + 1);
             let kind = rng.below(4);
             let wanted = |at| kind == 3 || if kind == 2 { after_write(at) } else { before_flush(at) };
-            while at < to && !wanted(at) {
-                at += 1;
-            }
+            let at = (chosen..=to).find(|at| wanted(*at)).unwrap_or(chosen);
             Cut {
                 at,
                 mode: modes[rng.below(modes.len() as u64) as usize],
