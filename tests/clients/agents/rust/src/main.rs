@@ -14,15 +14,18 @@ use serde_json::{Value, json};
 type Failure = Box<dyn std::error::Error>;
 type Answer = Result<Value, Failure>;
 
-/// What rskafka cannot do: configs, idempotence, acks other than all, headers beyond a map of names to values.
-const CANNOT: [&str; 8] = [
+/// What rskafka cannot do: configs, idempotence, acks other than all, headers beyond a map of names to values (a null
+/// value makes a batch unreadable), broker times.
+const CANNOT: [&str; 10] = [
     "auto_create",
     "idempotence",
     "acks_0",
     "acks_1",
     "null_header_value",
+    "reads_null_headers",
     "duplicate_headers",
     "header_order",
+    "append_time",
     "retries",
 ];
 const OPS: [&str; 8] = [
