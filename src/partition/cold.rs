@@ -8,6 +8,7 @@ use crate::base::buf::{BLOCK, block_ceil};
 use crate::base::effect::{Effect, Job, JobResult};
 use crate::base::ids::FileId;
 use crate::base::slab::SlabKey;
+use crate::log::frame::FrameError;
 use crate::log::index::Index;
 use crate::log::segment::{FileState, IndexState, Segment, StoredFrame, index_path, read_stretch, segment_path};
 use crate::partition::store::{IoFor, JobFor, Store, StoreCx};
@@ -21,6 +22,8 @@ const OPEN_SEALED_MAX: usize = 1_000;
 pub(crate) struct ColdRead {
     partition: SlabKey,
     segment: i64,
+    /// The offset that is looked for; the sparse index may lead to a place well before it.
+    wanted: i64,
     /// Where a frame starts.
     position: u64,
     /// Block-aligned start of the read.
@@ -89,21 +92,24 @@ impl ColdReads {
         window.used = self.clock;
         Some(window)
     }
-    /// Where the frame behind the window that ends at `offset` starts, if that window is here.
-    fn position_behind(&self, key: SlabKey, segment: i64, offset: i64) -> Option<u64> {
+    /// The nearest known start of a frame at or before `offset` in the segment: where the last window before it ends.
+    fn position_before(&self, key: SlabKey, segment: i64, offset: i64) -> Option<u64> {
         let (_, window) = self.windows.range((key, i64::MIN)..(key, offset)).next_back()?;
-        (window.end_offset == offset && window.segment == segment).then_some(window.next_position)
+        (window.end_offset <= offset && window.segment == segment).then_some(window.next_position)
     }
     fn insert(&mut self, key: SlabKey, window: Window) {
         let Some(base) = window.frames.first().map(|f| f.frame.base_offset) else {
             return;
         };
+        self.clock += 1;
         self.bytes += window.bytes;
         if let Some(old) = self.windows.insert((key, base), window) {
             self.bytes -= old.bytes;
         }
-        while self.bytes > self.bytes_max {
-            let oldest = self.windows.iter().min_by_key(|(_, w)| w.used).map(|(k, _)| *k);
+        // Never the new one, however large: its readers are about to take it, else they would ask for it for ever.
+        while self.bytes > self.bytes_max && self.windows.len() > 1 {
+            let others = self.windows.iter().filter(|(k, _)| **k != (key, base));
+            let oldest = others.min_by_key(|(_, w)| w.used).map(|(k, _)| *k);
             let Some(window) = oldest.and_then(|k| self.windows.remove(&k)) else {
                 break;
             };
@@ -144,23 +150,23 @@ impl Store {
             }
             return Cold::Wait;
         };
-        let position = match (self.cold.position_behind(key, base, offset), &segment.index) {
-            (Some(position), _) => position,
-            (None, IndexState::Loaded(index)) => index.position_for_offset(offset),
-            (None, IndexState::Loading) => return Cold::Wait,
-            (None, IndexState::Absent) => {
+        let position = match &segment.index {
+            IndexState::Loaded(index) => index.position_for_offset(offset),
+            IndexState::Loading => return Cold::Wait,
+            IndexState::Absent => {
                 self.load_index(cx, key, base);
                 return Cold::Wait;
             }
         };
-        self.read_cold(cx, key, (base, written), file, position, self.cold.window_bytes)
+        let position = position.max(self.cold.position_before(key, base, offset).unwrap_or(0));
+        self.read_cold(cx, key, (base, written, offset), file, position, self.cold.window_bytes)
     }
 
     fn read_cold(
         &mut self,
         cx: &mut StoreCx,
         key: SlabKey,
-        (segment, written): (i64, u64),
+        (segment, written, wanted): (i64, u64, i64),
         file: FileId,
         position: u64,
         want: usize,
@@ -187,6 +193,7 @@ impl Store {
             IoFor::Cold(ColdRead {
                 partition: key,
                 segment,
+                wanted,
                 position,
                 at,
                 len,
@@ -202,20 +209,25 @@ impl Store {
             return;
         };
         let id = part.id;
-        let stretch = match result {
-            Ok(bytes) if (bytes.len() as u64) > read.position - read.at => {
-                cx.metrics.disk_read_bytes += bytes.len() as u64;
-                read_stretch(id, &bytes, read.at, read.position).map_err(|(at, fault)| (at, fault.to_string()))
+        let bytes = match result {
+            Ok(bytes) => bytes,
+            Err(errno) => {
+                // Perhaps it passes: those who wait are told, the next one tries again.
+                let path = segment_path(id, read.segment).0;
+                let why = format!("{path}: reading at byte {} failed (errno {errno})", read.at);
+                tracing::error!("{why}");
+                return self.fail_waiting(cx, read.partition, &why);
             }
-            Ok(_) => Err((
-                read.position,
-                "the file is shorter than what was written to it".to_string(),
-            )),
-            Err(errno) => Err((read.position, format!("read error (errno {errno})"))),
+        };
+        cx.metrics.disk_read_bytes += bytes.len() as u64;
+        let stretch = if bytes.len() as u64 > read.position - read.at {
+            read_stretch(id, &bytes, read.at, read.position)
+        } else {
+            Err((read.position, FrameError::Short))
         };
         match stretch {
             Ok(stretch) => self.take_stretch(cx, &read, stretch),
-            Err((at, why)) => self.note_damage(&read, at, why),
+            Err((at, fault)) => self.note_damage(&read, at, fault.to_string()),
         }
         self.rerun_waiting(cx, read.partition);
     }
@@ -252,36 +264,36 @@ impl Store {
         extend_index(segment, &stretch.frames, stretch.next_position);
         let written = segment.written;
         let file = segment.file;
+        let (next, next_len) = (stretch.next_position, stretch.next_len);
+        let mut reached = false;
         if let Some(last) = stretch.frames.last() {
+            let end_offset = last.frame.last_offset + 1;
+            reached = end_offset > read.wanted;
             let window = Window {
-                end_offset: last.frame.last_offset + 1,
+                end_offset,
                 segment: read.segment,
-                next_position: stretch.next_position,
+                next_position: next,
                 bytes: read.len as usize,
-                used: self.cold.clock,
+                used: self.cold.clock + 1,
                 frames: stretch.frames,
             };
-            return self.cold.insert(read.partition, window);
+            self.cold.insert(read.partition, window);
         }
-        let next = stretch.next_position;
-        match (stretch.next_len, file) {
-            (Some(len), _) if next + len as u64 > written => {
+        let FileState::Open(file) = file else { return };
+        let extent = (read.segment, written, read.wanted);
+        match next_len {
+            _ if reached || next >= written => {}
+            Some(len) if next + len as u64 > written => {
                 self.note_damage(read, next, "a frame announces more bytes than the segment holds".into());
             }
-            (Some(len), FileState::Open(file)) => {
-                self.read_cold(cx, read.partition, (read.segment, written), file, next, len + BLOCK);
+            Some(len) => {
+                let want = self.cold.window_bytes.max(len + BLOCK);
+                self.read_cold(cx, read.partition, extent, file, next, want);
             }
-            (None, FileState::Open(file)) if next < written && next > read.position => {
-                self.read_cold(
-                    cx,
-                    read.partition,
-                    (read.segment, written),
-                    file,
-                    next,
-                    self.cold.window_bytes,
-                );
+            None if next > read.position => {
+                self.read_cold(cx, read.partition, extent, file, next, self.cold.window_bytes);
             }
-            _ => {}
+            None => {}
         }
     }
 

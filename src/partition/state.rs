@@ -155,6 +155,26 @@ impl Partition {
         }
     }
 
+    /// One line of all positions, for messages about a broken rule.
+    pub fn describe(&self) -> String {
+        let segments: Vec<String> = self
+            .segments
+            .iter()
+            .map(|s| format!("{}..{} {}/{} bytes {:?} sealed {}", s.base_offset, s.end_offset, s.flushed, s.written, s.file, s.sealed))
+            .collect();
+        format!(
+            "log {}..{} hw {} destaged {} flushed {} tail from {:?} fenced {:?} segments [{}]",
+            self.log_start,
+            self.log_end,
+            self.high_watermark,
+            self.destaged_end,
+            self.flushed_end,
+            self.tail.base_offset(),
+            self.fenced,
+            segments.join(", ")
+        )
+    }
+
     /// Panics when an invariant is broken: a bug, never bad input.
     pub fn check(&self) {
         assert!(

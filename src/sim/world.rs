@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 const WALL_START_MS: i64 = 1_800_000_000_000;
 /// Virtual time within which a healed node has to finish everything.
-const LIVENESS_NS: u64 = 120_000_000_000;
+const LIVENESS_NS: u64 = 20_000_000_000;
 
 /// What a run may contain.
 #[derive(Clone, Copy, Debug)]
@@ -330,6 +330,11 @@ impl World {
         Ok(())
     }
 
+    fn describe(&self) -> String {
+        let node = self.node.iter().flat_map(|n| n.shards.iter());
+        node.flat_map(|s| s.store().partitions()).map(|p| format!("partition {}: {}; ", p.id.partition, p.describe())).collect()
+    }
+
     /// Reads every partition from its start and compares.
     fn check_log(&mut self) -> Result<(), String> {
         self.readers.iter_mut().for_each(|r| r.restart(0));
@@ -341,7 +346,8 @@ impl World {
         {
             self.round()?;
             if self.now.mono_ns > deadline {
-                return Err("the log cannot be read to its end".into());
+                let stuck: Vec<_> = self.readers.iter().map(|r| (r.wire.partition, r.next_offset, r.high_watermark)).collect();
+                return Err(format!("the log cannot be read to its end: (partition, next offset, high watermark) {stuck:?}; {}", self.describe()));
             }
         }
         let idempotent: Vec<bool> = self.producers.iter().map(Producer::is_idempotent).collect();
