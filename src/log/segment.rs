@@ -15,8 +15,8 @@ use bytes::Bytes;
 pub enum FileState {
     /// Not opened in this run.
     Closed,
-    /// A job creates or opens it.
-    Opening,
+    /// A job creates or opens it as this file.
+    Opening(FileId),
     /// Open.
     Open(FileId),
 }
@@ -102,6 +102,10 @@ impl Segment {
             index_limit: (saved.size, saved.end_offset),
             ..Segment::new(saved.base_offset, saved.created_ms)
         }
+    }
+    /// True when this is open as `file` and the next write goes to `at`.
+    pub fn is_at(&self, file: FileId, at: u64) -> bool {
+        self.file == FileState::Open(file) && self.written == at
     }
     /// Entries of the index, 0 when it is not in memory.
     pub fn index_entries(&self) -> usize {

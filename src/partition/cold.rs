@@ -303,7 +303,7 @@ impl Store {
         let Some(part) = self.parts.get_mut(key) else { return };
         let path = segment_path(part.id, base);
         let Some(segment) = part.segment_mut(base) else { return };
-        segment.file = FileState::Opening;
+        segment.file = FileState::Opening(file);
         self.job(
             cx,
             JobFor::SegmentOpen {
@@ -328,7 +328,7 @@ impl Store {
             JobResult::Failed { errno, what } => Some(format!("{what} (errno {errno})")),
             _ => None,
         };
-        let Some(segment) = self.parts.get_mut(key).and_then(|p| p.segment_mut(base)) else {
+        let Some(segment) = self.parts.get_mut(key).and_then(|p| p.segment_mut(base)).filter(|s| s.file == FileState::Opening(file)) else {
             if failed.is_none() {
                 cx.effects.push(Effect::CloseFile { file });
             }

@@ -38,6 +38,9 @@ struct Placed {
 pub(crate) struct DestageWrite {
     partition: SlabKey,
     segment: i64,
+    /// File and position: after a fence the segment of that name may be another file, or shorter.
+    file: FileId,
+    at: u64,
     len: u64,
     frames: Vec<Placed>,
     last_crc: u32,
@@ -180,9 +183,12 @@ impl Store {
                 false
             }
             FileState::Closed if active.written == 0 => {
-                active.file = FileState::Opening;
-                part.destaging = true;
                 let file = self.file_id();
+                let Some(part) = self.parts.get_mut(key) else { return false };
+                part.destaging = true;
+                if let Some(active) = part.segments.last_mut() {
+                    active.file = FileState::Opening(file);
+                }
                 let purpose = JobFor::SegmentSpace {
                     partition: key,
                     segment: base,
@@ -205,7 +211,7 @@ impl Store {
                 self.open_segment(cx, key, base);
                 false
             }
-            FileState::Opening => {
+            FileState::Opening(_) => {
                 part.destaging = true;
                 false
             }
@@ -225,19 +231,23 @@ impl Store {
         let Some(part) = self.parts.get_mut(key) else {
             return cx.effects.push(Effect::CloseFile { file });
         };
-        part.destaging = false;
         let id = part.id;
-        let Some(segment) = part.segment_mut(base) else { return };
+        let asked = |s: &&mut Segment| matches!(s.file, FileState::Opening(f) | FileState::Open(f) if f == file);
+        let Some(segment) = part.segment_mut(base).filter(asked) else {
+            return cx.effects.push(Effect::CloseFile { file }); // fenced meanwhile
+        };
         match result {
             JobResult::Failed { errno, what } => {
-                if segment.file == FileState::Opening {
+                if segment.file == FileState::Opening(file) {
                     segment.file = FileState::Closed;
                 }
+                part.destaging = false;
                 self.on_no_space(cx, id, errno, what);
             }
             _ => {
                 segment.file = FileState::Open(file);
                 segment.allocated = allocated;
+                part.destaging = false;
                 if self.disk_full.take().is_some() {
                     tracing::info!("disk space is available again; writes are accepted");
                 }
@@ -333,6 +343,8 @@ impl Store {
         let write = DestageWrite {
             partition: key,
             segment,
+            file,
+            at,
             len: padded as u64,
             frames: placed,
             last_crc,
@@ -354,8 +366,8 @@ impl Store {
             return self.fence(cx, write.partition, write.segment, errno);
         }
         let fenced = part.fenced.is_some();
-        let Some(segment) = part.segment_mut(write.segment) else {
-            return;
+        let Some(segment) = part.segment_mut(write.segment).filter(|s| s.is_at(write.file, write.at)) else {
+            return self.queue_destage_if_due(write.partition); // fenced meanwhile: written anew elsewhere
         };
         segment.written += write.len;
         segment.written_crc = write.last_crc;
@@ -393,16 +405,12 @@ impl Store {
         part.fenced = Some(why);
         let flushed_end = part.flushed_end;
         part.destaged_end = flushed_end;
-        let mut dropped = Vec::new();
-        while let Some(last) = part.segments.last_mut() {
-            if last.flushed == 0 {
-                dropped.extend(part.segments.pop());
-                continue;
-            }
-            if last.end_offset > last.flushed_end || last.written > last.flushed {
-                cut_to_flushed(last);
-            }
-            break;
+        // What jobs in flight bring is for segments that are gone; a write in flight is waited for.
+        part.destaging = part.destaging_write;
+        let keep = part.segments.partition_point(|s| s.base_offset < flushed_end);
+        let dropped = part.segments.split_off(keep);
+        if let Some(last) = part.segments.last_mut() {
+            cut_to_flushed(last);
         }
         part.undestaged_bytes = part
             .tail

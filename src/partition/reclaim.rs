@@ -4,11 +4,11 @@
 //! journal position durable -> file recycled. Each step waits for the one before.
 
 use crate::base::effect::{Effect, FilePath, Job, JobResult};
-use crate::base::ids::JobKey;
+use crate::base::ids::{FileId, JobKey};
 use crate::base::slab::SlabKey;
 use crate::log::block::Lsn;
 use crate::log::checkpoint::Checkpoint;
-use crate::log::segment::FileState;
+use crate::log::segment::{FileState, Segment};
 use crate::partition::destage::first_undestaged_lsn;
 use crate::partition::store::{IoFor, JobFor, Store, StoreCx};
 use std::collections::{BTreeSet, VecDeque};
@@ -28,6 +28,16 @@ enum Stage {
         asked: BTreeSet<(SlabKey, i64)>,
     },
     Checkpointing,
+}
+
+/// A flush in flight and what it covers.
+pub(crate) struct SegmentSync {
+    partition: SlabKey,
+    segment: i64,
+    file: FileId,
+    written: u64,
+    end_offset: i64,
+    crc: u32,
 }
 
 /// State of the reclaim.
@@ -149,49 +159,42 @@ impl Store {
         if segment.written == segment.flushed {
             return false;
         }
-        let (written, end_offset, crc) = (segment.written, segment.end_offset, segment.written_crc);
-        self.ios.insert(
-            io,
-            IoFor::Sync {
-                partition: key,
-                segment: base,
-                written,
-                end_offset,
-                crc,
-            },
-        );
+        let sync = SegmentSync {
+            partition: key,
+            segment: base,
+            file,
+            written: segment.written,
+            end_offset: segment.end_offset,
+            crc: segment.written_crc,
+        };
+        self.ios.insert(io, IoFor::Sync(sync));
         cx.effects.push(Effect::Sync { key: io, file });
         true
     }
 
-    /// A flush ended. `covered` = (bytes, end offset, last checksum) that were written when it was asked for.
-    pub(crate) fn on_segment_synced(
-        &mut self,
-        cx: &mut StoreCx,
-        key: SlabKey,
-        base: i64,
-        covered: (u64, i64, u32),
-        result: Result<(), i32>,
-    ) {
-        self.forget_sync((key, base));
+    /// A flush ended: what had been written when it was asked for is durable.
+    pub(crate) fn on_segment_synced(&mut self, cx: &mut StoreCx, sync: SegmentSync, result: Result<(), i32>) {
+        self.forget_sync((sync.partition, sync.segment));
+        let Some(part) = self.parts.get_mut(sync.partition) else { return };
+        let current = |s: &&mut Segment| s.file == FileState::Open(sync.file) && s.written >= sync.written;
+        let Some(segment) = part.segment_mut(sync.segment).filter(current) else {
+            return; // fenced meanwhile
+        };
         if let Err(errno) = result {
             // Never retried: a failed flush may have dropped the data while a second one reports success.
-            self.fence(cx, key, base, errno);
+            self.fence(cx, sync.partition, sync.segment, errno);
             self.reclaim.stage = match std::mem::replace(&mut self.reclaim.stage, Stage::Idle) {
                 Stage::Syncing { .. } => Stage::Destaging,
                 other => other,
             };
             return;
         }
-        let Some(part) = self.parts.get_mut(key) else { return };
-        let Some(segment) = part.segment_mut(base) else { return };
-        let (bytes, end_offset, crc) = covered;
-        if bytes > segment.flushed && bytes <= segment.written {
-            segment.flushed = bytes;
-            segment.flushed_end = end_offset;
-            segment.flushed_crc = crc;
+        if sync.written > segment.flushed {
+            segment.flushed = sync.written;
+            segment.flushed_end = sync.end_offset;
+            segment.flushed_crc = sync.crc;
         }
-        self.advance_flushed(key);
+        self.advance_flushed(sync.partition);
     }
 
     /// The flushed end follows the contiguous flushed prefix of the segments.

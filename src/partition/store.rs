@@ -73,13 +73,7 @@ pub struct StoreCx<'a> {
 pub(crate) enum IoFor {
     Journal,
     Destage(DestageWrite),
-    Sync {
-        partition: SlabKey,
-        segment: i64,
-        written: u64,
-        end_offset: i64,
-        crc: u32,
-    },
+    Sync(crate::partition::reclaim::SegmentSync),
     Cold(crate::partition::cold::ColdRead),
 }
 
@@ -332,15 +326,8 @@ impl Store {
 
     /// A flush ended.
     pub fn on_synced(&mut self, cx: &mut StoreCx, key: IoKey, result: Result<(), i32>) {
-        if let Some(IoFor::Sync {
-            partition,
-            segment,
-            written,
-            end_offset,
-            crc,
-        }) = self.ios.remove(&key)
-        {
-            self.on_segment_synced(cx, partition, segment, (written, end_offset, crc), result);
+        if let Some(IoFor::Sync(sync)) = self.ios.remove(&key) {
+            self.on_segment_synced(cx, sync, result);
         }
     }
 
