@@ -421,6 +421,7 @@ impl Store {
         for segment in dropped {
             self.close_segment(cx, &segment);
         }
+        self.reclaim_again();
         if !self.retry_armed {
             self.retry_armed = true;
             self.timers.arm(cx.now.mono_ns + RETRY_NS, StoreTimer::RetryDestage);

@@ -141,6 +141,13 @@ impl Store {
         }
     }
 
+    /// What a segment held has to be written again: a reclaim that already flushes goes back to destaging.
+    pub(crate) fn reclaim_again(&mut self) {
+        if matches!(self.reclaim.stage, Stage::Syncing { .. }) {
+            self.reclaim.stage = Stage::Destaging;
+        }
+    }
+
     fn forget_sync(&mut self, which: (SlabKey, i64)) {
         if let Stage::Syncing { asked, .. } = &mut self.reclaim.stage {
             asked.remove(&which);
@@ -183,10 +190,6 @@ impl Store {
         if let Err(errno) = result {
             // Never retried: a failed flush may have dropped the data while a second one reports success.
             self.fence(cx, sync.partition, sync.segment, errno);
-            self.reclaim.stage = match std::mem::replace(&mut self.reclaim.stage, Stage::Idle) {
-                Stage::Syncing { .. } => Stage::Destaging,
-                other => other,
-            };
             return;
         }
         if sync.written > segment.flushed {

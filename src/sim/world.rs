@@ -324,7 +324,7 @@ impl World {
                 self.restart(false)?;
             }
             if self.now.mono_ns > deadline {
-                return Err("batches are still not acknowledged long after all faults ended".into());
+                return Err(format!("batches are still not acknowledged long after all faults ended: {}", self.describe()));
             }
         }
         Ok(())
@@ -337,7 +337,12 @@ impl World {
 
     /// Reads every partition from its start and compares.
     fn check_log(&mut self) -> Result<(), String> {
-        self.readers.iter_mut().for_each(|r| r.restart(0));
+        if let Some(node) = &mut self.node {
+            for reader in &mut self.readers {
+                reader.wire.disconnect(&mut node.nets); // an answer to an older question may be on its way
+                reader.restart(0);
+            }
+        }
         let deadline = self.now.mono_ns + LIVENESS_NS;
         while self
             .readers
