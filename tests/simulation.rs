@@ -1,0 +1,33 @@
+//! Seeds of the simulator: each runs production shards on a faulty disk, with crashes, and checks every promise.
+//!
+//! `RINGLOG_SIM_SEEDS=N` runs more seeds, `RINGLOG_SIM_SEED=S` one seed.
+
+use ringlog::sim::world::{Limits, run};
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn acknowledged_records_survive_every_seed() {
+    let one = number("RINGLOG_SIM_SEED");
+    let count = number("RINGLOG_SIM_SEEDS").unwrap_or(60);
+    let seeds = one.map_or(0..count, |seed| seed..seed + 1);
+    let (mut acked, mut read, mut crashes) = (0, 0, 0);
+    for seed in seeds {
+        eprint!("{seed} ");
+        let report = run(seed, Limits::default()).unwrap_or_else(|why| panic!("RINGLOG_SIM_SEED={seed}: {why}"));
+        acked += report.acked;
+        read += report.read;
+        crashes += report.crashes;
+    }
+    println!("{acked} records acknowledged, {read} read, {crashes} crashes");
+    assert!(acked > 0 && read >= acked && crashes > 0, "the simulation did something");
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    for seed in 0..10 {
+        assert_eq!(run(seed, Limits::default()), run(seed, Limits::default()), "seed {seed}");
+    }
+}
