@@ -22,12 +22,19 @@ fn acknowledged_records_survive_every_seed() {
         crashes += report.crashes;
     }
     println!("{acked} records acknowledged, {read} read, {crashes} crashes");
-    assert!(acked > 0 && read >= acked && crashes > 0, "the simulation did something");
+    assert!(
+        acked > 0 && read >= acked && crashes > 0,
+        "the simulation did something"
+    );
 }
 
 #[test]
 fn the_same_seed_is_the_same_run() {
     for seed in 0..10 {
-        assert_eq!(run(seed, Limits::default()), run(seed, Limits::default()), "seed {seed}");
+        assert_eq!(
+            run(seed, Limits::default()),
+            run(seed, Limits::default()),
+            "seed {seed}"
+        );
     }
 }

@@ -328,7 +328,12 @@ impl Store {
             JobResult::Failed { errno, what } => Some(format!("{what} (errno {errno})")),
             _ => None,
         };
-        let Some(segment) = self.parts.get_mut(key).and_then(|p| p.segment_mut(base)).filter(|s| s.file == FileState::Opening(file)) else {
+        let Some(segment) = self
+            .parts
+            .get_mut(key)
+            .and_then(|p| p.segment_mut(base))
+            .filter(|s| s.file == FileState::Opening(file))
+        else {
             if failed.is_none() {
                 cx.effects.push(Effect::CloseFile { file });
             }

@@ -184,7 +184,9 @@ impl Store {
             }
             FileState::Closed if active.written == 0 => {
                 let file = self.file_id();
-                let Some(part) = self.parts.get_mut(key) else { return false };
+                let Some(part) = self.parts.get_mut(key) else {
+                    return false;
+                };
                 part.destaging = true;
                 if let Some(active) = part.segments.last_mut() {
                     active.file = FileState::Opening(file);
@@ -366,7 +368,10 @@ impl Store {
             return self.fence(cx, write.partition, write.segment, errno);
         }
         let fenced = part.fenced.is_some();
-        let Some(segment) = part.segment_mut(write.segment).filter(|s| s.is_at(write.file, write.at)) else {
+        let Some(segment) = part
+            .segment_mut(write.segment)
+            .filter(|s| s.is_at(write.file, write.at))
+        else {
             return self.queue_destage_if_due(write.partition); // fenced meanwhile: written anew elsewhere
         };
         segment.written += write.len;

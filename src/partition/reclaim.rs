@@ -182,7 +182,9 @@ impl Store {
     /// A flush ended: what had been written when it was asked for is durable.
     pub(crate) fn on_segment_synced(&mut self, cx: &mut StoreCx, sync: SegmentSync, result: Result<(), i32>) {
         self.forget_sync((sync.partition, sync.segment));
-        let Some(part) = self.parts.get_mut(sync.partition) else { return };
+        let Some(part) = self.parts.get_mut(sync.partition) else {
+            return;
+        };
         let current = |s: &&mut Segment| s.file == FileState::Open(sync.file) && s.written >= sync.written;
         let Some(segment) = part.segment_mut(sync.segment).filter(current) else {
             return; // fenced meanwhile

@@ -160,7 +160,12 @@ impl Partition {
         let segments: Vec<String> = self
             .segments
             .iter()
-            .map(|s| format!("{}..{} {}/{} bytes {:?} sealed {}", s.base_offset, s.end_offset, s.flushed, s.written, s.file, s.sealed))
+            .map(|s| {
+                format!(
+                    "{}..{} {}/{} bytes {:?} sealed {}",
+                    s.base_offset, s.end_offset, s.flushed, s.written, s.file, s.sealed
+                )
+            })
             .collect();
         format!(
             "log {}..{} hw {} destaged {} flushed {} tail from {:?} fenced {:?} segments [{}]",

@@ -324,7 +324,10 @@ impl World {
                 self.restart(false)?;
             }
             if self.now.mono_ns > deadline {
-                return Err(format!("batches are still not acknowledged long after all faults ended: {}", self.describe()));
+                return Err(format!(
+                    "batches are still not acknowledged long after all faults ended: {}",
+                    self.describe()
+                ));
             }
         }
         Ok(())
@@ -332,7 +335,9 @@ impl World {
 
     fn describe(&self) -> String {
         let node = self.node.iter().flat_map(|n| n.shards.iter());
-        node.flat_map(|s| s.store().partitions()).map(|p| format!("partition {}: {}; ", p.id.partition, p.describe())).collect()
+        node.flat_map(|s| s.store().partitions())
+            .map(|p| format!("partition {}: {}; ", p.id.partition, p.describe()))
+            .collect()
     }
 
     /// Reads every partition from its start and compares.
@@ -351,8 +356,15 @@ impl World {
         {
             self.round()?;
             if self.now.mono_ns > deadline {
-                let stuck: Vec<_> = self.readers.iter().map(|r| (r.wire.partition, r.next_offset, r.high_watermark)).collect();
-                return Err(format!("the log cannot be read to its end: (partition, next offset, high watermark) {stuck:?}; {}", self.describe()));
+                let stuck: Vec<_> = self
+                    .readers
+                    .iter()
+                    .map(|r| (r.wire.partition, r.next_offset, r.high_watermark))
+                    .collect();
+                return Err(format!(
+                    "the log cannot be read to its end: (partition, next offset, high watermark) {stuck:?}; {}",
+                    self.describe()
+                ));
             }
         }
         let idempotent: Vec<bool> = self.producers.iter().map(Producer::is_idempotent).collect();
