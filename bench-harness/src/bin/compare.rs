@@ -50,6 +50,9 @@ struct Args {
     /// Where the raw results go
     #[arg(long, default_value = "target/compare.json")]
     out: PathBuf,
+    /// Measure nothing: print the table of an earlier run's raw results
+    #[arg(long)]
+    from: Option<PathBuf>,
     /// First of three ports
     #[arg(long, default_value_t = 19500)]
     port: u16,
@@ -72,6 +75,9 @@ fn main() {
 }
 
 fn run(args: &Args) -> io::Result<()> {
+    if let Some(path) = &args.from {
+        return print_again(path, &args.sides);
+    }
     std::fs::create_dir_all(&args.work)?;
     let here = std::env::current_exe()?;
     let rig = Rig {
@@ -119,6 +125,28 @@ fn run(args: &Args) -> io::Result<()> {
         middle.p99_us
     );
     print!("{}", markdown(&results, &args.sides, middle.p50_us / 1e3));
+    Ok(())
+}
+
+/// Prints the table of a result file.
+fn print_again(path: &std::path::Path, sides: &[Side]) -> io::Result<()> {
+    let all: Value = serde_json::from_slice(&std::fs::read(path)?)?;
+    let malformed = || io::Error::other(format!("{}: not a result of compare", path.display()));
+    let mut results = Results::new();
+    for side in sides {
+        if let Some(cells) = all["sides"].get(side.key()) {
+            results.insert(*side, serde_json::from_value(cells.clone())?);
+        }
+    }
+    let mut disk: Vec<f64> = Vec::new();
+    for probe in all["disk"].as_array().ok_or_else(malformed)? {
+        disk.push(probe["durable"]["p50_us"].as_f64().ok_or_else(malformed)?);
+    }
+    disk.sort_by(f64::total_cmp);
+    let middle = disk.get(disk.len() / 2).copied().ok_or_else(malformed)?;
+    println!("{}\n", all["about"].as_str().unwrap_or_default());
+    println!("One durable 4 KiB overwrite on this disk in this run: p50 {middle:.0} us.\n");
+    print!("{}", markdown(&results, sides, middle / 1e3));
     Ok(())
 }
 

@@ -18,6 +18,8 @@ pub struct FirstAck {
     pub connected_ms: f64,
     /// First acknowledged record, ms.
     pub acked_ms: f64,
+    /// CPU that the broker did not use meanwhile, % of a core: how quiet the machine was.
+    pub other_cpu_percent: f64,
 }
 
 /// Tries every millisecond until one record of `topic` is acknowledged; the topic is made when missing.
@@ -46,6 +48,7 @@ pub fn first_ack(
                 return Ok(FirstAck {
                     connected_ms: connected_ms.unwrap_or(0.0),
                     acked_ms: since(now),
+                    other_cpu_percent: 0.0,
                 });
             }
             Err(e) if !alive() => return Err(io::Error::other(format!("the broker ended before its first ack ({e})"))),

@@ -18,6 +18,16 @@ pub enum Aim {
     NearDisk(f64),
 }
 
+impl Aim {
+    /// The side it is measured against, if any.
+    pub fn against(&self) -> Option<Side> {
+        match self {
+            AtLeast(side, _) | AtMost(side, _) => Some(*side),
+            _ => Option::None,
+        }
+    }
+}
+
 /// One line of the table.
 pub struct Row {
     /// Cell whose result holds the figure.

@@ -2,6 +2,7 @@
 
 use super::first_ack::{FirstAck, first_ack};
 use crate::clock::mono_ns;
+use crate::sampler::{Target, Usage};
 use std::fs::{self, File};
 use std::io;
 use std::net::SocketAddr;
@@ -234,7 +235,7 @@ impl Rig {
             .append(true)
             .open(self.work.join(format!("{}.log", side.key())))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let start_ns = mono_ns();
+        let (start_ns, before) = (mono_ns(), Target::default().sample());
         let child = command
             .spawn()
             .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", side.key())))?;
@@ -252,10 +253,13 @@ impl Rig {
             start_ns,
             || broker.is_alive(),
         );
-        let ack = ack.map_err(|e| {
+        let mut ack = ack.map_err(|e| {
             let log = self.work.join(format!("{}.log", side.key()));
             io::Error::new(e.kind(), format!("{}: {e}; see {}", side.key(), log.display()))
         })?;
+        let pid = Some(broker.pid());
+        let after = Target { pid, disk: None }.sample();
+        ack.other_cpu_percent = Usage::between(&before, &after).other_percent(0.0);
         Ok((broker, ack))
     }
 }
