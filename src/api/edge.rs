@@ -181,7 +181,7 @@ impl Edge {
 
     /// Ends a round: one send and one receive at most per connection.
     pub fn settle(&mut self, cx: &mut EdgeCx) {
-        for conn in self.sessions.settle(cx.effects) {
+        for conn in self.sessions.settle(cx.effects, cx.now.mono_ns) {
             self.drop_session(cx, conn);
         }
     }

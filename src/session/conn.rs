@@ -42,6 +42,10 @@ pub struct Session {
     pub accounted: usize,
     /// Capacity of the frame buffer that the runtime receives into, bytes.
     pub lent: usize,
+    /// Bytes of a frame that are in that buffer already.
+    pub lent_len: usize,
+    /// What of the shard's memory for partial frames this session accounts for, bytes.
+    pub accounted_frame: usize,
     /// Bytes of frames whose operations are not finished.
     pub request_bytes: usize,
 }
@@ -66,6 +70,8 @@ impl Session {
             partial_since_ns: now_ns,
             accounted: 0,
             lent: 0,
+            lent_len: 0,
+            accounted_frame: 0,
             request_bytes: 0,
         }
     }
@@ -85,7 +91,17 @@ impl Session {
 
     /// All memory of this session's frames and answers.
     pub fn memory(&self) -> usize {
-        self.inbox.held() + self.lent + self.reply_bytes() + self.request_bytes
+        self.frame_memory() + self.reply_bytes() + self.request_bytes
+    }
+
+    /// Memory of the frame that is not whole yet.
+    pub fn frame_memory(&self) -> usize {
+        self.inbox.held() + self.lent
+    }
+
+    /// Bytes that have come of the frame that is not whole yet.
+    pub fn partial_len(&self) -> usize {
+        self.inbox.partial_len().max(self.lent_len)
     }
 
     /// True when part of a frame is here, or in the buffer that the runtime receives into.

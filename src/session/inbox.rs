@@ -3,7 +3,9 @@
 //! Whole frames are slices of the receive buffer they came in. Only what is left of one, a partial frame, is copied to an
 //! own buffer, so that the lent receive buffer is free soon.
 
-use super::limits::{DIRECT_BYTES_MIN, FRAME_BYTES_MIN, PARTIAL_BYTES_START, SPARE_BYTES_MAX, SPARE_BYTES_MIN};
+use super::limits::{
+    DIRECT_BYTES_MIN, FRAME_BYTES_MIN, PARTIAL_BYTES_START, PARTIAL_FACTOR, SPARE_BYTES_MAX, SPARE_BYTES_MIN,
+};
 use bytes::{Bytes, BytesMut};
 
 /// Bytes of a connection that are not cut into frames yet.
@@ -57,6 +59,11 @@ impl Inbox {
     /// Memory held in bytes.
     pub fn held(&self) -> usize {
         self.buf.capacity().max(self.spare)
+    }
+
+    /// Bytes of the frame that is not whole yet.
+    pub fn partial_len(&self) -> usize {
+        self.buf.len()
     }
 
     /// Gives back memory that only waits to be used again.
@@ -127,7 +134,8 @@ impl Inbox {
             return Want::Shared;
         }
         let full = self.buf.capacity() - self.buf.len() < DIRECT_BYTES_MIN.min(end - self.buf.len());
-        let grown = (self.buf.capacity() * 2).max(PARTIAL_BYTES_START);
+        let first = (self.buf.len() * PARTIAL_FACTOR).clamp(2 * DIRECT_BYTES_MIN, PARTIAL_BYTES_START);
+        let grown = (self.buf.capacity() * 2).max(first);
         let capacity = match full {
             false => self.buf.capacity(),
             // A little more saves a last copy of the whole frame.

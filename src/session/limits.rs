@@ -2,7 +2,7 @@
 
 /// A frame shorter than key, version and correlation id cannot be answered.
 pub const FRAME_BYTES_MIN: usize = 8;
-/// First allocation for a frame that does not come whole; doubled as bytes arrive.
+/// Largest first allocation for a frame that does not come whole; doubled as bytes arrive.
 pub const PARTIAL_BYTES_START: usize = 256 << 10;
 /// When more than this is missing of a frame, its rest is received straight into its own buffer.
 pub const DIRECT_BYTES_MIN: usize = 8 << 10;
@@ -10,8 +10,14 @@ pub const DIRECT_BYTES_MIN: usize = 8 << 10;
 pub const SPARE_BYTES_MIN: usize = 32 << 10;
 /// Largest frame whose memory is kept.
 pub const SPARE_BYTES_MAX: usize = 1 << 20;
-/// While memory is short, a frame that has not come whole within this time closes its connection, nanoseconds.
-pub const SHORTAGE_FRAME_NS_MAX: u64 = 30_000_000_000;
+/// A first buffer is at most this many times what has come of the frame, so that a slow sender of little holds little.
+pub const PARTIAL_FACTOR: usize = 16;
+/// While memory for partial frames is short, one that is older than this must have come at [`SHORTAGE_RATE`], nanoseconds.
+pub const SHORTAGE_GRACE_NS: u64 = 2_000_000_000;
+/// Bytes a second that a partial frame must make while memory is short; slower ones close their connection.
+pub const SHORTAGE_RATE: u64 = 32 << 10;
+/// Time between looks at slow connections while memory is short, nanoseconds.
+pub const SHORTAGE_SWEEP_NS: u64 = 500_000_000;
 /// Time between looks at idle and slow connections, nanoseconds.
 pub const SWEEP_NS: u64 = 5_000_000_000;
 
@@ -24,7 +30,9 @@ pub struct SessionLimits {
     pub in_flight_max: usize,
     /// Reply bytes of one connection that may wait for the socket; then it is not read.
     pub reply_bytes_max: usize,
-    /// Bytes of frames and replies of all sessions of the shard; then none is read (one frame at a time may exceed it).
+    /// Bytes of frames and replies of all sessions of the shard. Half of it is for frames that are not whole (one of them at a
+    /// time may exceed that), half for everything else, so that small requests are served whatever slow senders hold.
+    /// When a half is used up, sessions that would need more of it are not read.
     pub memory_bytes_max: usize,
     /// `connections.max.idle.ms`; `None` = never close.
     pub idle_ms_max: Option<u64>,

@@ -2,7 +2,7 @@
 
 use super::conn::Session;
 use super::inbox::{FrameError, Want};
-use super::limits::{SHORTAGE_FRAME_NS_MAX, SWEEP_NS, SessionLimits};
+use super::limits::{SHORTAGE_GRACE_NS, SHORTAGE_RATE, SHORTAGE_SWEEP_NS, SWEEP_NS, SessionLimits};
 use super::slots::Reply;
 use crate::base::effect::{Effect, Effects};
 use crate::base::ids::ConnId;
@@ -17,6 +17,8 @@ pub struct SessionTable {
     count: usize,
     per_ip: BTreeMap<IpAddr, usize>,
     memory_used: usize,
+    /// Of that, memory of frames that are not whole.
+    frames_used: usize,
     dirty: Vec<ConnId>,
     /// Connections that may not receive until memory is there.
     starved: Vec<ConnId>,
@@ -36,6 +38,7 @@ impl SessionTable {
             count: 0,
             per_ip: BTreeMap::new(),
             memory_used: 0,
+            frames_used: 0,
             dirty: Vec::new(),
             starved: Vec::new(),
             privileged: None,
@@ -111,6 +114,7 @@ impl SessionTable {
         let session = self.sessions.get_mut(conn.index as usize)?.take()?;
         self.count -= 1;
         self.memory_used -= session.accounted;
+        self.frames_used -= session.accounted_frame;
         if let Some(same) = self.per_ip.get_mut(&session.peer) {
             *same -= 1;
             if *same == 0 {
@@ -212,8 +216,13 @@ impl SessionTable {
 
     /// One send and one receive at most for each connection that changed. Returns the connections that are to be closed
     /// because they have left.
-    pub fn settle(&mut self, effects: &mut Effects) -> Vec<ConnId> {
-        let memory = self.memory_used < self.limits.memory_bytes_max || self.privileged.is_none();
+    pub fn settle(&mut self, effects: &mut Effects, now_ns: u64) -> Vec<ConnId> {
+        if self.is_short() {
+            self.sweep_ns = self.sweep_ns.map(|at| at.min(now_ns + SHORTAGE_SWEEP_NS));
+        }
+        let half = self.limits.memory_bytes_max / 2;
+        let small = self.memory_used - self.frames_used < half;
+        let memory = small || self.frames_used < half || self.privileged.is_none();
         if memory && !self.congested && !self.starved.is_empty() {
             for conn in std::mem::take(&mut self.starved) {
                 if let Some(session) = self.get_mut(conn) {
@@ -244,19 +253,27 @@ impl SessionTable {
         if self.sweep_ns.is_none_or(|at| at > now_ns) {
             return Vec::new();
         }
-        self.sweep_ns = (self.count > 0).then_some(now_ns + SWEEP_NS);
+        let wait_ns = if self.is_short() { SHORTAGE_SWEEP_NS } else { SWEEP_NS };
+        self.sweep_ns = (self.count > 0).then_some(now_ns + wait_ns);
         self.shrink(now_ns);
         let idle_ns = self.limits.idle_ms_max.map(|ms| ms.saturating_mul(1_000_000));
-        let short = self.memory_used >= self.limits.memory_bytes_max;
+        let short = self.is_short();
         let verdict = |session: &Session| {
             let stuck = session.in_flight == 0 || session.sending.is_some();
             if stuck && idle_ns.is_some_and(|max| now_ns.saturating_sub(session.active_ns) > max) {
                 return Some((session.conn, "idle for longer than connections.max.idle.ms"));
             }
-            let slow = now_ns.saturating_sub(session.partial_since_ns) > SHORTAGE_FRAME_NS_MAX;
+            let age_ns = now_ns.saturating_sub(session.partial_since_ns);
+            let expected = age_ns.saturating_mul(SHORTAGE_RATE) / 1_000_000_000;
+            let slow = age_ns > SHORTAGE_GRACE_NS && (session.partial_len() as u64) < expected;
             (short && slow && session.has_partial()).then_some((session.conn, "request too slow while memory is short"))
         };
         self.sessions.iter().flatten().filter_map(verdict).collect()
+    }
+
+    /// Memory for partial frames is about to run out.
+    fn is_short(&self) -> bool {
+        self.frames_used > self.limits.memory_bytes_max / 8 * 3
     }
 
     /// Takes back what connections keep for their next frame, from those that have not been active since the last sweep.
@@ -287,7 +304,8 @@ impl SessionTable {
     /// Orders the next receive if the bounds allow it.
     fn receive(&mut self, conn: ConnId, effects: &mut Effects) {
         let limits = self.limits;
-        let (used, privileged, congested) = (self.memory_used, self.privileged, self.congested);
+        let (used, frames_used) = (self.memory_used, self.frames_used);
+        let (privileged, congested) = (self.privileged, self.congested);
         let Some(session) = self.get_mut(conn) else { return };
         let full = session.in_flight >= limits.in_flight_max
             || session.slots.len() >= limits.in_flight_max
@@ -304,8 +322,8 @@ impl SessionTable {
             Want::Own { capacity } => capacity.saturating_sub(session.inbox.held()),
         };
         let fits = match session.inbox.is_partial() {
-            true => growth == 0 || used + growth <= limits.memory_bytes_max,
-            false => used < limits.memory_bytes_max,
+            true => growth == 0 || frames_used + growth <= limits.memory_bytes_max / 2,
+            false => used - frames_used < limits.memory_bytes_max / 2,
         };
         let may_exceed = growth > 0 && privileged.is_none_or(|one| one == conn);
         if !fits && !may_exceed {
@@ -317,6 +335,7 @@ impl SessionTable {
             Want::Own { capacity } => {
                 let buf = session.inbox.lend(capacity);
                 session.lent = buf.capacity();
+                session.lent_len = buf.len();
                 effects.push(Effect::RecvInto { conn, buf });
             }
         }
@@ -339,6 +358,7 @@ impl SessionTable {
         if let Some(session) = self.get_mut(conn) {
             session.inbox.give_back(buf);
             session.lent = 0;
+            session.lent_len = 0;
         }
     }
 
@@ -346,7 +366,10 @@ impl SessionTable {
         let Some(session) = self.get_mut(conn) else { return };
         let memory = session.memory();
         let before = std::mem::replace(&mut session.accounted, memory);
+        let frame = session.frame_memory();
+        let frame_before = std::mem::replace(&mut session.accounted_frame, frame);
         let done = !session.has_partial();
+        self.frames_used = self.frames_used + frame - frame_before;
         self.memory_used = self.memory_used + memory - before;
         if done && self.privileged == Some(conn) {
             self.privileged = None;

@@ -1,7 +1,7 @@
 //! Slots keep order; the inbox cuts frames without copying whole ones.
 
 use super::inbox::{FrameError, Inbox, Want};
-use super::limits::{LogLimit, PARTIAL_BYTES_START};
+use super::limits::{DIRECT_BYTES_MIN, LogLimit, PARTIAL_BYTES_START};
 use super::slots::{Reply, ReplySlots};
 use crate::base::slab::Slab;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -52,6 +52,13 @@ fn a_declared_length_alone_takes_no_memory() {
     let mut inbox = Inbox::default();
     all(&mut inbox, frame(1, MAX).slice(..10));
     assert!(inbox.held() < 1024);
+    assert_eq!(
+        inbox.want(MAX),
+        Want::Own {
+            capacity: 2 * DIRECT_BYTES_MIN
+        }
+    );
+    all(&mut inbox, Bytes::from(vec![1; 16 << 10]));
     assert_eq!(
         inbox.want(MAX),
         Want::Own {
