@@ -6,7 +6,9 @@ use crate::base::effect::{Job, JobResult};
 use crate::jobs;
 use crate::reactor::{JobRequest, JobRunner, Note, Refusal};
 use glommio::timer::sleep;
-use glommio::{GlommioError, Latency, LocalExecutor, LocalExecutorBuilder, Placement, Shares, TaskQueueHandle};
+use glommio::{
+    GlommioError, Latency, LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement, Shares, TaskQueueHandle,
+};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
@@ -24,6 +26,9 @@ const HEARTBEAT: Duration = Duration::from_millis(5);
 /// Registered memory and ring size of the executor: small, jobs are few and the limit on locked memory may be low.
 const IO_MEMORY: usize = 1 << 20;
 const RING_DEPTH: usize = 128;
+/// Threads for calls that the ring does not do, such as the fsync of a directory. Many at once share one file-system commit; one
+/// thread would pay for a commit each, eight seconds for a thousand new partitions on a busy disk.
+const HELPERS: usize = 16;
 /// Priority where the thread has no CPU of its own (nice value).
 const NICE: i32 = 5;
 /// A deleted file's blocks are freed in steps of this many bytes, with a pause after each.
@@ -116,6 +121,7 @@ fn executor(config: &BackgroundConfig) -> Result<LocalExecutor, Refusal> {
         .name("background")
         .io_memory(IO_MEMORY)
         .ring_depth(RING_DEPTH)
+        .blocking_thread_pool_placement(PoolPlacement::Unbound(HELPERS))
         .make()
         .map_err(explain)
 }
@@ -174,7 +180,7 @@ impl Class {
     fn width(self) -> usize {
         match self {
             Class::Prompt => 16,
-            Class::Prepare => 16,
+            Class::Prepare => 32,
             Class::Retention => 2,
         }
     }

@@ -18,6 +18,10 @@ const ENTER_NO_IOWAIT: u32 = 1 << 7;
 const REGISTER_RING_FDS: libc::c_uint = 20;
 const UNREGISTER_RING_FDS: libc::c_uint = 21;
 
+/// Kernel threads of a ring for what may block, that is flushes. Those that wait at the same time share one commit of the file
+/// system's journal; the kernel's own limit of 4 per CPU makes many commits of the flush of a thousand segments.
+const DISK_WORKERS: u32 = 32;
+
 /// Argument of `IORING_REGISTER_RING_FDS`.
 #[repr(C)]
 struct RingFdUpdate {
@@ -61,6 +65,8 @@ impl Ring {
             .setup_cqsize(completions)
             .dontfork()
             .build(entries)?;
+        // A refusal leaves the kernel's own limit, which is only slower.
+        let _ = inner.submitter().register_iowq_max_workers(&mut [DISK_WORKERS, 0]);
         let fd = inner.as_raw_fd();
         let mut enter_flags = if inner.params().is_feature_no_iowait() {
             ENTER_NO_IOWAIT
