@@ -107,7 +107,6 @@ const LONG_FILES: &[(&str, usize)] = &[];
 const LONG_FUNCTIONS: &[(&str, usize)] = &[
     ("bench-harness/src/report.rs fn table", 74),
     ("src/control/metrics.rs fn storage", 92),
-    ("src/partition/destage.rs fn ensure_space", 71),
     ("tests/golden/oracle.rs fn fetch", 71),
 ];
 

@@ -120,11 +120,8 @@ impl Checkpoint {
         for (name, copy) in ["checkpoint.a", "checkpoint.b"].iter().zip(copies) {
             match copy.map(Checkpoint::decode) {
                 None => {}
-                Some(Ok(found)) => {
-                    if best.as_ref().is_none_or(|b| b.generation < found.generation) {
-                        best = Some(found);
-                    }
-                }
+                Some(Ok(found)) if best.as_ref().is_none_or(|b| b.generation < found.generation) => best = Some(found),
+                Some(Ok(_)) => {}
                 Some(Err(fault)) => faults.push(format!("{name}: {fault}")),
             }
         }

@@ -161,25 +161,18 @@ impl Store {
         let grown = (active.allocated + active.allocated.clamp(ALLOCATE_FIRST, ALLOCATE_STEP_MAX))
             .min(block_ceil(segment_bytes as usize) as u64);
         let to = grown.max(need);
+        let purpose = |file| JobFor::SegmentSpace {
+            partition: key,
+            segment: base,
+            file,
+            allocated: to,
+        };
         match active.file {
             FileState::Open(_) if need <= active.allocated => true,
             FileState::Open(file) => {
                 part.destaging = true;
-                let purpose = JobFor::SegmentSpace {
-                    partition: key,
-                    segment: base,
-                    file,
-                    allocated: to,
-                };
-                self.job(
-                    cx,
-                    purpose,
-                    Job::Extend {
-                        file,
-                        path: segment_path(id, base),
-                        to,
-                    },
-                );
+                let path = segment_path(id, base);
+                self.job(cx, purpose(file), Job::Extend { file, path, to });
                 false
             }
             FileState::Closed if active.written == 0 => {
@@ -191,21 +184,8 @@ impl Store {
                 if let Some(active) = part.segments.last_mut() {
                     active.file = FileState::Opening(file);
                 }
-                let purpose = JobFor::SegmentSpace {
-                    partition: key,
-                    segment: base,
-                    file,
-                    allocated: to,
-                };
-                self.job(
-                    cx,
-                    purpose,
-                    Job::CreateSegment {
-                        file,
-                        path: segment_path(id, base),
-                        bytes: to,
-                    },
-                );
+                let (path, bytes) = (segment_path(id, base), to);
+                self.job(cx, purpose(file), Job::CreateSegment { file, path, bytes });
                 false
             }
             FileState::Closed => {
@@ -332,7 +312,7 @@ impl Store {
         part.undestaged_bytes = part.undestaged_bytes.saturating_sub(used);
         part.destaging = true;
         part.destaging_write = true;
-        debug_assert!(at % BLOCK as u64 == 0 && padded % BLOCK == 0);
+        debug_assert!(at.is_multiple_of(BLOCK as u64) && padded.is_multiple_of(BLOCK));
         cx.metrics.disk_written_bytes += padded as u64;
         self.destage_inflight += 1;
         cx.effects.push(Effect::Write {

@@ -249,7 +249,7 @@ impl Store {
             meta_end: self.meta_snapshot_end,
             image: self.meta_snapshot.clone(),
         };
-        let slot = if self.generation % 2 == 0 { "a" } else { "b" };
+        let slot = if self.generation.is_multiple_of(2) { "a" } else { "b" };
         let path = FilePath(format!("{}/checkpoint.{slot}", self.config.journal.directory));
         match checkpoint.encode() {
             Some(content) => {
