@@ -82,7 +82,6 @@ pub fn check(
         Ok(mounted) => mounted,
         Err(error) => {
             verdict.no_mount = Some(error.to_string());
-            verdict.findings.lost = verdict.owed;
             return Ok(verdict);
         }
     };

@@ -164,7 +164,8 @@ struct RunArgs {
     /// Cut images per file system: one half from a direct, one half from a buffered loop device
     #[arg(long, default_value_t = 40)]
     images: usize,
-    /// How unflushed writes end, drawn from these (comma-separated) [default: all]
+    /// How unflushed writes end, drawn from these (comma-separated) [default: all; with
+    /// --flush-off only dropped]
     #[arg(long, value_enum, value_delimiter = ',')]
     modes: Vec<cut::Mode>,
     /// Disk size in MiB
@@ -218,10 +219,11 @@ fn power_cut(args: &RunArgs, seed: u64, report: &mut Report) -> Result<()> {
     let plan = run::Plan {
         kinds: args.fs.kinds().to_vec(),
         images: args.images,
-        modes: if args.modes.is_empty() {
-            cut::MODES.to_vec()
-        } else {
-            args.modes.clone()
+        modes: match (args.modes.is_empty(), args.flush_off) {
+            // A disk that loses its whole cache leaves a sound image of the past: the broker starts, and loss can be counted.
+            (true, true) => vec![cut::Mode::Dropped],
+            (true, false) => cut::MODES.to_vec(),
+            (false, _) => args.modes.clone(),
         },
         seed,
         mib: args.mib,

@@ -124,8 +124,11 @@ pub fn run(home: &Path, plan: &Plan, report: &mut Report) -> Result<()> {
             let sums = recording_and_images(home, plan, shape, half, &mut by_mode, report)?;
             if plan.flush_off {
                 let detail = format!(
-                    "{} of {} owed records lost over {} images",
-                    sums.lost, sums.owed, sums.images
+                    "{} of {} owed records missing, {} images, {} of them readable",
+                    sums.lost,
+                    sums.owed,
+                    sums.images,
+                    sums.images - sums.no_mount - sums.no_start
                 );
                 report.line(
                     &format!("{}: loss shows with the flush off", shape.label()),
