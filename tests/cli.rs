@@ -1,5 +1,7 @@
 //! The command line as its users see it: output, errors, exit codes, against `ringlog start` (or the broker in `RINGLOG_TEST_BROKER`).
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::Value;
@@ -512,7 +514,7 @@ fn exit_codes_without_a_broker() {
     run(ringlog().args(["topic", "create", "x", "--set", "novalue"]), b"").fails(2, "KEY=VALUE");
     run(ringlog().args(["nonsense"]), b"").fails(2, "nonsense");
     run(ringlog().args(["produce", "x", "/no/such/file"]), b"").fails(6, "/no/such/file");
-    let version = run(&mut ringlog().arg("version"), b"").ok();
+    let version = run(ringlog().arg("version"), b"").ok();
     assert!(
         version.starts_with(concat!("ringlog ", env!("CARGO_PKG_VERSION"))),
         "{version}"

@@ -1,5 +1,7 @@
 //! The client against brokers on bad days: old ones, moved leaders, lost answers, wrong addresses, damaged data.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use bytes::{Bytes, BytesMut};

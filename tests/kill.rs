@@ -1,5 +1,7 @@
 //! Kill -9 under load: idempotent producers, ten kills on one data directory, every acknowledged record read back once,
 //! at its offset, unchanged. `tests/powercut` has the long form (`powercut kill --rounds 200`); this is its rig.
+
+#![allow(clippy::unwrap_used)]
 #![cfg(feature = "runtime")]
 #![allow(dead_code)] // the rig's modules also serve the power-cut runs
 

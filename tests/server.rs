@@ -1,5 +1,7 @@
 //! A broker as its operator meets it: start, refusals, health, kill -9, other shard counts, clean end.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use serde_json::Value;

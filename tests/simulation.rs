@@ -2,6 +2,8 @@
 //!
 //! `RINGLOG_SIM_SEEDS=N` runs more seeds, `RINGLOG_SIM_SEED=S` one seed.
 
+#![allow(clippy::unwrap_used)]
+
 use ringlog::sim::world::{Limits, run};
 
 fn number(name: &str) -> Option<u64> {
