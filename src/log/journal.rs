@@ -144,6 +144,8 @@ pub struct Journal {
     full: VecDeque<UsedFile>,
     spare: Vec<FileId>,
     preparing: Option<(JobKey, FileId)>,
+    /// The last attempt to make a file failed; wait for [`Journal::grow_again`].
+    growth_paused: bool,
     next_seq: u64,
     file_total: usize,
 }
@@ -185,6 +187,7 @@ impl Journal {
             full,
             spare,
             preparing: None,
+            growth_paused: false,
             config,
         }
     }
@@ -355,23 +358,22 @@ impl Journal {
     fn place(&mut self) -> Option<(FileId, u64)> {
         let block = self.pending.front()?;
         let (len, lsn) = (block.data.len() as u64, block.sealed.lsn);
+        let first_prev_crc = block_prev_crc(&block.data);
         let fits = self
             .active
             .as_ref()
             .is_some_and(|a| a.position + len <= self.config.file_bytes);
         if !fits {
+            // Full even when no other file is free, so that it can be reclaimed.
+            self.full.extend(self.active.take());
             let file = self.spare.pop()?;
-            let first_prev_crc = block_prev_crc(&block.data);
-            let next = UsedFile {
+            self.active = Some(UsedFile {
                 file,
                 first_lsn: lsn,
                 first_prev_crc,
                 last_lsn: lsn,
                 position: 0,
-            };
-            if let Some(done) = self.active.replace(next) {
-                self.full.push_back(done);
-            }
+            });
         }
         let active = self.active.as_mut()?;
         let at = active.position;
@@ -399,7 +401,7 @@ impl Journal {
         next_job: &mut impl FnMut() -> JobKey,
         out: &mut Effects,
     ) {
-        if self.preparing.is_some() || self.file_total >= self.config.file_count {
+        if self.growth_paused || self.preparing.is_some() || self.file_total >= self.config.file_count {
             return;
         }
         let (file, key) = (next_file(), next_job());
@@ -425,6 +427,7 @@ impl Journal {
             self.spare.push(file);
             self.file_total += 1;
         }
+        self.growth_paused = !ready;
         true
     }
 
@@ -432,9 +435,9 @@ impl Journal {
     pub fn file_total(&self) -> usize {
         self.file_total
     }
-    /// No more files than there are: the disk has no room for them.
-    pub fn stop_growing(&mut self) {
-        self.config.file_count = self.file_total;
+    /// Tries again to make files after a failure.
+    pub fn grow_again(&mut self) {
+        self.growth_paused = false;
     }
     /// Full files that no checkpoint has released yet.
     pub fn full_files(&self) -> usize {
@@ -447,9 +450,14 @@ impl Journal {
 
     /// The first block of the file behind the oldest `count` full files: (lsn, checksum before it). What a checkpoint that
     /// releases these files starts from.
-    pub fn boundary(&self, count: usize) -> Option<(Lsn, u32)> {
-        let next = self.full.get(count).or(self.active.as_ref())?;
-        Some((next.first_lsn, next.first_prev_crc))
+    pub fn boundary(&self, count: usize) -> (Lsn, u32) {
+        if let Some(next) = self.full.get(count).or(self.active.as_ref()) {
+            return (next.first_lsn, next.first_prev_crc);
+        }
+        match self.pending.front() {
+            Some(block) => (block.sealed.lsn, block_prev_crc(&block.data)),
+            None => (self.last_lsn + 1, self.last_crc),
+        }
     }
 
     /// A durable checkpoint starts at `start_lsn`: files wholly before it become spare.

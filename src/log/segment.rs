@@ -103,9 +103,9 @@ impl Segment {
             ..Segment::new(saved.base_offset, saved.created_ms)
         }
     }
-    /// True when this is open as `file` and the next write goes to `at`.
+    /// True when this takes writes as `file` and the next one goes to `at`.
     pub fn is_at(&self, file: FileId, at: u64) -> bool {
-        self.file == FileState::Open(file) && self.written == at
+        !self.sealed && self.file == FileState::Open(file) && self.written == at
     }
     /// Entries of the index, 0 when it is not in memory.
     pub fn index_entries(&self) -> usize {

@@ -181,6 +181,7 @@ impl Store {
                     return false;
                 };
                 part.destaging = true;
+                part.creating = true;
                 if let Some(active) = part.segments.last_mut() {
                     active.file = FileState::Opening(file);
                 }
@@ -214,22 +215,26 @@ impl Store {
             return cx.effects.push(Effect::CloseFile { file });
         };
         let id = part.id;
+        part.creating = false;
         let asked = |s: &&mut Segment| matches!(s.file, FileState::Opening(f) | FileState::Open(f) if f == file);
         let Some(segment) = part.segment_mut(base).filter(asked) else {
-            return cx.effects.push(Effect::CloseFile { file }); // fenced meanwhile
+            // Fenced meanwhile: the file is of no use, and only now another may be made.
+            part.destaging = part.destaging_write;
+            cx.effects.push(Effect::CloseFile { file });
+            return self.queue_destage_if_due(key);
         };
         match result {
             JobResult::Failed { errno, what } => {
                 if segment.file == FileState::Opening(file) {
                     segment.file = FileState::Closed;
                 }
-                part.destaging = false;
+                part.destaging = part.destaging_write;
                 self.on_no_space(cx, id, errno, what);
             }
             _ => {
                 segment.file = FileState::Open(file);
                 segment.allocated = allocated;
-                part.destaging = false;
+                part.destaging = part.destaging_write;
                 if self.disk_full.take().is_some() {
                     tracing::info!("disk space is available again; writes are accepted");
                 }
@@ -250,10 +255,7 @@ impl Store {
         self.disk_full = Some(format!(
             "the disk is full ({what}); free space or lower retention, service resumes by itself"
         ));
-        if !self.timers_have_retry() {
-            self.retry_armed = true;
-            self.timers.arm(cx.now.mono_ns + RETRY_NS, StoreTimer::RetryDestage);
-        }
+        self.arm_retry(cx);
     }
 
     /// True while a pause after a failure is running.
@@ -261,9 +263,18 @@ impl Store {
         self.retry_armed
     }
 
+    /// Starts a pause after a failure, unless one is running.
+    pub(crate) fn arm_retry(&mut self, cx: &mut StoreCx) {
+        if !self.retry_armed {
+            self.retry_armed = true;
+            self.timers.arm(cx.now.mono_ns + RETRY_NS, StoreTimer::RetryDestage);
+        }
+    }
+
     /// The pause is over.
     pub(crate) fn retry_destage(&mut self, cx: &mut StoreCx) {
         self.retry_armed = false;
+        self.journal.grow_again();
         let due: Vec<SlabKey> = self.parts.iter().map(|(key, _)| key).collect();
         for key in due {
             self.queue_destage_if_due(key);
@@ -391,7 +402,7 @@ impl Store {
         let flushed_end = part.flushed_end;
         part.destaged_end = flushed_end;
         // What jobs in flight bring is for segments that are gone; a write in flight is waited for.
-        part.destaging = part.destaging_write;
+        part.destaging = part.destaging_write || part.creating;
         let keep = part.segments.partition_point(|s| s.base_offset < flushed_end);
         let dropped = part.segments.split_off(keep);
         if let Some(last) = part.segments.last_mut() {
@@ -407,10 +418,7 @@ impl Store {
             self.close_segment(cx, &segment);
         }
         self.reclaim_again();
-        if !self.retry_armed {
-            self.retry_armed = true;
-            self.timers.arm(cx.now.mono_ns + RETRY_NS, StoreTimer::RetryDestage);
-        }
+        self.arm_retry(cx);
     }
 }
 

@@ -77,9 +77,7 @@ impl Store {
         if !due {
             return;
         }
-        let Some(target) = self.journal.boundary(full.div_ceil(2).max(1)) else {
-            return;
-        };
+        let target = self.journal.boundary(full.div_ceil(2).max(1));
         self.reclaim.target = target;
         self.reclaim.stage = Stage::Destaging;
         let keys: Vec<SlabKey> = self.parts.iter().map(|(key, _)| key).collect();
@@ -305,7 +303,7 @@ impl Store {
                 ));
             }
             tracing::error!("a further journal file could not be made: {what} (errno {errno})");
-            return self.journal.stop_growing();
+            return self.arm_retry(cx);
         }
         self.prepare_journal(cx);
     }

@@ -47,6 +47,8 @@ pub struct Partition {
     pub destaging: bool,
     /// A segment write is in flight (a part of `destaging`).
     pub destaging_write: bool,
+    /// A file is being created: until that has ended, no other may be created under what could be the same name.
+    pub creating: bool,
     /// In the queue of partitions to destage.
     pub destage_queued: bool,
     /// Destage at least every frame of blocks below this.
@@ -82,6 +84,7 @@ impl Partition {
             flushed_crc: base.last_crc,
             destaging: false,
             destaging_write: false,
+            creating: false,
             destage_queued: false,
             destage_below: 0,
             undestaged_bytes: 0,
