@@ -78,7 +78,7 @@ pub fn start(config: BackgroundConfig) -> Result<Background, Refusal> {
     let (give, take) = mpsc::channel();
     let thread = {
         let queue = queue.clone();
-        std::thread::Builder::new().name("background".into()).spawn(move || {
+        std::thread::Builder::new().name("bg-helper".into()).spawn(move || {
             let executor = executor(&config).and_then(|executor| {
                 executor.run(try_direct(config.data_dir.clone()))?;
                 Ok(executor)
@@ -90,6 +90,9 @@ pub fn start(config: BackgroundConfig) -> Result<Background, Refusal> {
                     return;
                 }
             };
+            // The helper threads exist by now and keep the first name.
+            // SAFETY: a string that ends in a zero byte.
+            unsafe { libc::prctl(libc::PR_SET_NAME, c"background".as_ptr()) };
             let _ = give.send(Ok(()));
             executor.run(serve(queue, Rc::new(Root::new(config.data_dir))));
         })
