@@ -61,6 +61,8 @@ pub struct Segment {
     pub file: FileState,
     /// Its index.
     pub index: IndexState,
+    /// The index came from a file and has to prove itself.
+    pub index_from_file: bool,
     /// Entries of the index already in its file.
     pub index_saved: usize,
     /// Bytes and end offset up to which an index file of an earlier run may be believed: what lay behind was written anew.
@@ -84,6 +86,7 @@ impl Segment {
             sealed: false,
             file: FileState::Closed,
             index: IndexState::Loaded(Index::new(base_offset)),
+            index_from_file: false,
             index_saved: 0,
             index_limit: (0, base_offset),
         }

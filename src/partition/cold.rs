@@ -227,9 +227,29 @@ impl Store {
         };
         match stretch {
             Ok(stretch) => self.take_stretch(cx, &read, stretch),
+            Err(_) if self.distrust_index(&read) => {}
             Err((at, fault)) => self.note_damage(&read, at, fault.to_string()),
         }
         self.rerun_waiting(cx, read.partition);
+    }
+
+    /// A frame was not where it should be. An index from a file may describe an earlier life of the segment (written again after
+    /// a crash in other strides): it is thrown away and rebuilt from the segment's start. False when it was built from the log.
+    fn distrust_index(&mut self, read: &ColdRead) -> bool {
+        let part = self.parts.get_mut(read.partition);
+        let Some(segment) = part.and_then(|p| p.segment_mut(read.segment)) else {
+            return false;
+        };
+        let was = std::mem::take(&mut segment.index_from_file);
+        if was {
+            tracing::warn!(
+                "the index of segment {:020} does not fit it and is rebuilt",
+                read.segment
+            );
+            segment.index = IndexState::Loaded(Index::new(read.segment));
+            segment.index_saved = 0;
+        }
+        was
     }
 
     fn note_damage(&mut self, read: &ColdRead, at: u64, why: String) {
@@ -258,7 +278,21 @@ impl Store {
         let Some(part) = self.parts.get_mut(read.partition) else {
             return;
         };
-        let Some(segment) = part.segment_mut(read.segment) else {
+        if part.segment_mut(read.segment).is_none() {
+            return;
+        }
+        let beyond = stretch
+            .frames
+            .first()
+            .is_some_and(|f| f.frame.base_offset > read.wanted);
+        if beyond && self.distrust_index(read) {
+            return;
+        }
+        let Some(segment) = self
+            .parts
+            .get_mut(read.partition)
+            .and_then(|p| p.segment_mut(read.segment))
+        else {
             return;
         };
         extend_index(segment, &stretch.frames, stretch.next_position);
@@ -283,6 +317,7 @@ impl Store {
         let extent = (read.segment, written, read.wanted);
         match next_len {
             _ if reached || next >= written => {}
+            Some(len) if next + len as u64 > written && self.distrust_index(read) => {}
             Some(len) if next + len as u64 > written => {
                 self.note_damage(read, next, "a frame announces more bytes than the segment holds".into());
             }
@@ -411,6 +446,7 @@ impl Store {
         };
         let (position, end) = segment.index_limit;
         let usable = found.filter(|i| i.covered_position <= position && i.covered_end <= end);
+        segment.index_from_file = usable.is_some();
         let index = usable.unwrap_or_else(|| Index::new(base));
         segment.index_saved = index.entries.len();
         segment.index = IndexState::Loaded(index);
