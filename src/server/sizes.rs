@@ -15,8 +15,9 @@ use std::path::Path;
 use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
-/// Journal files of a shard.
-const JOURNAL_FILES: usize = 4;
+/// Journal files of a shard, least and most.
+const JOURNAL_FILES_MIN: usize = 4;
+const JOURNAL_FILES_MAX: usize = 8;
 /// Block writes of a shard under way at a time.
 const JOURNAL_INFLIGHT: usize = 4;
 /// Largest part of the disk kept free: for checkpoints, and so that deletion can go on.
@@ -54,12 +55,16 @@ impl Sizes<'_> {
 
     fn store(&self, id: ShardId, journal_file: Option<u64>) -> StoreConfig {
         let share = self.share();
+        // Small files: the first ack of a new directory waits until one has been pre-written. They keep their size for life,
+        // since a longer one would be appended to beyond what was pre-written.
+        let file_bytes = journal_file
+            .unwrap_or((share / 32 / MIB * MIB).clamp(8 * MIB, 64 * MIB))
+            .max(1);
         StoreConfig {
             journal: JournalConfig {
                 directory: shard_directory(id.0),
-                // Files keep their size for life: a longer one would be appended to beyond what was pre-written.
-                file_bytes: journal_file.unwrap_or((share / 16 / MIB * MIB).clamp(8 * MIB, 64 * MIB)),
-                file_count: JOURNAL_FILES,
+                file_bytes,
+                file_count: ((share / 4 / file_bytes) as usize).clamp(JOURNAL_FILES_MIN, JOURNAL_FILES_MAX),
                 inflight_max: JOURNAL_INFLIGHT,
                 chunk_bytes: (share / 256).next_multiple_of(4096).clamp(256 << 10, 4 * MIB) as usize,
             },

@@ -12,8 +12,9 @@ pub struct Host {
     pub default_cpus: Vec<usize>,
     /// RAM or the cgroup's limit, whichever is less, in bytes.
     pub memory: u64,
-    /// A name or address that clients on other machines may know it by.
-    pub name: String,
+    /// A name or address that clients on other machines may know it by; `None` = look it up when it is needed, which may
+    /// ask the network.
+    pub name: Option<String>,
 }
 
 impl Host {
@@ -40,8 +41,13 @@ impl Host {
             allowed_cpus: allowed,
             default_cpus,
             memory: ram().min(cgroup_memory().unwrap_or(u64::MAX)),
-            name: name(),
+            name: None,
         }
+    }
+
+    /// A name or address that clients on other machines may know this machine by.
+    pub fn reachable_name(&self) -> String {
+        self.name.clone().unwrap_or_else(name)
     }
 }
 
@@ -159,6 +165,6 @@ mod tests {
         assert!(!host.default_cpus.is_empty());
         assert!(host.default_cpus.iter().all(|cpu| host.allowed_cpus.contains(cpu)));
         assert!(host.memory > 64 << 20, "{}", host.memory);
-        assert!(!host.name.is_empty());
+        assert!(!host.reachable_name().is_empty());
     }
 }

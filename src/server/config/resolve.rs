@@ -122,7 +122,7 @@ impl Resolver<'_> {
         };
         let advertise = advertised.unwrap_or_else(|| HostPort {
             host: if listen.is_any() {
-                self.host.name.clone()
+                self.host.reachable_name()
             } else {
                 listen.host.clone()
             },

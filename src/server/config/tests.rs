@@ -10,7 +10,7 @@ fn host() -> Host {
         allowed_cpus: vec![0, 1, 2, 3],
         default_cpus: vec![0, 2],
         memory: 16 << 30,
-        name: "broker-1".into(),
+        name: Some("broker-1".into()),
     }
 }
 
