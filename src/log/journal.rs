@@ -431,6 +431,25 @@ impl Journal {
         true
     }
 
+    /// One line of all positions, for messages about a broken rule.
+    pub fn describe(&self) -> String {
+        format!(
+            "journal of {} files: {} full, {} spare, active {:?}, last lsn {}, durable {}, {} staged, {} pending, {} in flight, \
+             preparing {}, growth paused {}",
+            self.file_total,
+            self.full.len(),
+            self.spare.len(),
+            self.active,
+            self.last_lsn,
+            self.durable_lsn,
+            self.staged.len(),
+            self.pending.len(),
+            self.inflight.len(),
+            self.preparing.is_some(),
+            self.growth_paused
+        )
+    }
+
     /// Files there are.
     pub fn file_total(&self) -> usize {
         self.file_total

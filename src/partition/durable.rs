@@ -131,7 +131,7 @@ impl Store {
             cx.metrics
                 .journal_block(batches, block.bytes, cx.now.mono_ns.saturating_sub(block.issued_ns));
             for frame in block.frames {
-                self.make_visible(cx, frame, &mut advanced);
+                self.make_visible(cx, block.lsn, frame, &mut advanced);
             }
         }
         self.release_acks(cx, durable);
@@ -140,7 +140,13 @@ impl Store {
         }
     }
 
-    fn make_visible(&mut self, cx: &mut StoreCx, frame: BlockFrame, advanced: &mut VecDeque<(SlabKey, usize)>) {
+    fn make_visible(
+        &mut self,
+        cx: &mut StoreCx,
+        lsn: Lsn,
+        frame: BlockFrame,
+        advanced: &mut VecDeque<(SlabKey, usize)>,
+    ) {
         if frame.kind == FrameKind::Meta {
             assert_eq!(
                 frame.base_offset, self.meta_durable,
@@ -165,7 +171,8 @@ impl Store {
             Some((last, bytes)) if *last == owner => *bytes += frame.len,
             _ => advanced.push_back((owner, frame.len)),
         }
-        if part.undestaged_bytes >= self.config.destage_bytes {
+        // A reclaim may have asked for this frame when it was not durable yet.
+        if part.undestaged_bytes >= self.config.destage_bytes || lsn < part.destage_below {
             self.queue_destage(owner);
         }
     }

@@ -60,6 +60,27 @@ impl Reclaim {
 }
 
 impl Store {
+    /// Where journal, destaging and reclaim stand, for messages about a broken rule.
+    pub fn describe(&self) -> String {
+        let stage = match &self.reclaim.stage {
+            Stage::Idle => "idle".to_string(),
+            Stage::Destaging => "destaging".to_string(),
+            Stage::Syncing { waiting, asked } => format!("syncing, {} waiting, asked {asked:?}", waiting.len()),
+            Stage::Checkpointing => "checkpointing".to_string(),
+        };
+        format!(
+            "{}; reclaim {stage} below {}, {} destage writes in flight, {} queued, retry armed {}, disk full {}, {} operations, {} jobs",
+            self.journal.describe(),
+            self.reclaim.target.0,
+            self.destage_inflight,
+            self.destage_queue.len(),
+            self.retry_armed,
+            self.disk_full.is_some(),
+            self.ios.len(),
+            self.jobs.len()
+        )
+    }
+
     /// Starts a reclaim when half of the journal is full or memory is short, and moves a running one on.
     pub(crate) fn pump_reclaim(&mut self, cx: &mut StoreCx) {
         match self.reclaim.stage {

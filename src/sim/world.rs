@@ -5,6 +5,7 @@
 //! restart between.
 
 use crate::base::ids::Now;
+use crate::shard::shard::Shard;
 use crate::sim::client::{LogReader, Producer, TOPIC};
 use crate::sim::disk::SimDisk;
 use crate::sim::io::IoFaults;
@@ -334,10 +335,14 @@ impl World {
     }
 
     fn describe(&self) -> String {
-        let node = self.node.iter().flat_map(|n| n.shards.iter());
-        node.flat_map(|s| s.store().partitions())
-            .map(|p| format!("partition {}: {}; ", p.id.partition, p.describe()))
-            .collect()
+        let mut text = String::new();
+        for store in self.node.iter().flat_map(|n| n.shards.iter()).map(Shard::store) {
+            text += &format!("{}; ", store.describe());
+            for p in store.partitions() {
+                text += &format!("partition {}: {}; ", p.id.partition, p.describe());
+            }
+        }
+        text
     }
 
     /// Reads every partition from its start and compares.
