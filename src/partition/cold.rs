@@ -11,6 +11,7 @@ use crate::base::slab::SlabKey;
 use crate::log::frame::FrameError;
 use crate::log::index::Index;
 use crate::log::segment::{FileState, IndexState, Segment, StoredFrame, index_path, read_stretch, segment_path};
+use crate::partition::state::{DestageStep, Partition};
 use crate::partition::store::{IoFor, JobFor, Store, StoreCx};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -380,15 +381,17 @@ impl Store {
         } else {
             FileState::Closed
         };
+        let waits = |p: &&mut Partition| wants_destage && p.destage == DestageStep::Opening;
+        if let Some(part) = self.parts.get_mut(key).filter(waits) {
+            part.destage = DestageStep::Idle;
+        }
         if let Some(why) = failed {
             tracing::error!("a segment cannot be opened: {why}");
             self.fail_waiting(cx, key, &why);
+            self.arm_retry(cx);
         } else {
             self.cold.opened.push((key, base));
             self.close_least_recent(cx);
-        }
-        if wants_destage && let Some(part) = self.parts.get_mut(key) {
-            part.destaging = part.destaging_write;
             self.queue_destage_if_due(key);
         }
         self.rerun_waiting(cx, key);

@@ -12,7 +12,7 @@ use crate::log::block::Lsn;
 use crate::log::frame::{pad_len, write_pad};
 use crate::log::index::Index;
 use crate::log::segment::{FileState, IndexState, Segment, index_path, segment_path};
-use crate::partition::state::Partition;
+use crate::partition::state::{DestageStep, Partition};
 use crate::partition::store::{IoFor, JobFor, Store, StoreCx, StoreTimer};
 
 /// Largest destage write, unless one frame is larger.
@@ -51,7 +51,7 @@ impl Store {
     /// Puts a partition into the queue.
     pub(crate) fn queue_destage(&mut self, key: SlabKey) {
         let Some(part) = self.parts.get_mut(key) else { return };
-        if !part.destage_queued && !part.destaging {
+        if !part.destage_queued && part.destage == DestageStep::Idle {
             part.destage_queued = true;
             self.destage_queue.push_back(key);
         }
@@ -76,15 +76,16 @@ impl Store {
             };
             let Some(part) = self.parts.get_mut(key) else { continue };
             part.destage_queued = false;
-            if !part.destaging {
-                self.destage_next(cx, key);
-            }
+            self.destage_next(cx, key);
         }
     }
 
     /// One step for a partition: get space, or write.
     fn destage_next(&mut self, cx: &mut StoreCx, key: SlabKey) {
         let Some(part) = self.parts.get_mut(key) else { return };
+        if part.destage != DestageStep::Idle {
+            return; // its end queues the partition again
+        }
         let Some((frame_bytes, first_offset)) = plan_write(part) else {
             return;
         };
@@ -170,7 +171,7 @@ impl Store {
         match active.file {
             FileState::Open(_) if need <= active.allocated => true,
             FileState::Open(file) => {
-                part.destaging = true;
+                part.destage = DestageStep::Space;
                 let path = segment_path(id, base);
                 self.job(cx, purpose(file), Job::Extend { file, path, to });
                 false
@@ -180,8 +181,7 @@ impl Store {
                 let Some(part) = self.parts.get_mut(key) else {
                     return false;
                 };
-                part.destaging = true;
-                part.creating = true;
+                part.destage = DestageStep::Space;
                 if let Some(active) = part.segments.last_mut() {
                     active.file = FileState::Opening(file);
                 }
@@ -190,12 +190,12 @@ impl Store {
                 false
             }
             FileState::Closed => {
-                part.destaging = true;
+                part.destage = DestageStep::Opening;
                 self.open_segment(cx, key, base);
                 false
             }
             FileState::Opening(_) => {
-                part.destaging = true;
+                part.destage = DestageStep::Opening;
                 false
             }
         }
@@ -215,11 +215,10 @@ impl Store {
             return cx.effects.push(Effect::CloseFile { file });
         };
         let id = part.id;
-        part.creating = false;
+        part.destage = DestageStep::Idle;
         let asked = |s: &&mut Segment| matches!(s.file, FileState::Opening(f) | FileState::Open(f) if f == file);
         let Some(segment) = part.segment_mut(base).filter(asked) else {
             // Fenced meanwhile: the file is of no use, and only now another may be made.
-            part.destaging = part.destaging_write;
             cx.effects.push(Effect::CloseFile { file });
             return self.queue_destage_if_due(key);
         };
@@ -228,13 +227,11 @@ impl Store {
                 if segment.file == FileState::Opening(file) {
                     segment.file = FileState::Closed;
                 }
-                part.destaging = part.destaging_write;
                 self.on_no_space(cx, id, errno, what);
             }
             _ => {
                 segment.file = FileState::Open(file);
                 segment.allocated = allocated;
-                part.destaging = part.destaging_write;
                 if self.disk_full.take().is_some() {
                     tracing::info!("disk space is available again; writes are accepted");
                 }
@@ -321,8 +318,7 @@ impl Store {
         write_pad(&mut buf.as_mut()[used..padded], id, end_offset);
         part.destaged_end = end_offset;
         part.undestaged_bytes = part.undestaged_bytes.saturating_sub(used);
-        part.destaging = true;
-        part.destaging_write = true;
+        part.destage = DestageStep::Writing;
         debug_assert!(at.is_multiple_of(BLOCK as u64) && padded.is_multiple_of(BLOCK));
         cx.metrics.disk_written_bytes += padded as u64;
         self.destage_inflight += 1;
@@ -352,8 +348,7 @@ impl Store {
         let Some(part) = self.parts.get_mut(write.partition) else {
             return;
         };
-        part.destaging = false;
-        part.destaging_write = false;
+        part.destage = DestageStep::Idle;
         if let Err(errno) = result {
             tracing::error!("writing {} bytes to a segment failed", write.frame_bytes);
             return self.fence(cx, write.partition, write.segment, errno);
@@ -401,8 +396,9 @@ impl Store {
         part.fenced = Some(why);
         let flushed_end = part.flushed_end;
         part.destaged_end = flushed_end;
-        // What jobs in flight bring is for segments that are gone; a write in flight is waited for.
-        part.destaging = part.destaging_write || part.creating;
+        if part.destage == DestageStep::Opening {
+            part.destage = DestageStep::Idle; // the segment is sealed or dropped below
+        }
         let keep = part.segments.partition_point(|s| s.base_offset < flushed_end);
         let dropped = part.segments.split_off(keep);
         if let Some(last) = part.segments.last_mut() {

@@ -10,6 +10,7 @@ use crate::log::block::Lsn;
 use crate::log::checkpoint::Checkpoint;
 use crate::log::segment::{FileState, Segment};
 use crate::partition::destage::first_undestaged_lsn;
+use crate::partition::state::DestageStep;
 use crate::partition::store::{IoFor, JobFor, Store, StoreCx};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -120,7 +121,9 @@ impl Store {
             return;
         }
         let busy = self.parts.iter().any(|(_, p)| {
-            p.fenced.is_some() || p.destaging_write || first_undestaged_lsn(p).is_some_and(|lsn| lsn < target)
+            p.fenced.is_some()
+                || p.destage == DestageStep::Writing
+                || first_undestaged_lsn(p).is_some_and(|lsn| lsn < target)
         });
         if busy {
             return;

@@ -6,7 +6,7 @@
 use crate::base::effect::{FilePath, Job, JobResult};
 use crate::base::slab::SlabKey;
 use crate::log::segment::{index_path, segment_path};
-use crate::partition::state::Partition;
+use crate::partition::state::{DestageStep, Partition};
 use crate::partition::store::{JobFor, Store, StoreCx, StoreTimer};
 
 /// Period of asking for free space.
@@ -43,7 +43,9 @@ impl Store {
             part.roll_requested = true;
             if part.destaged_end < part.high_watermark {
                 self.queue_destage(key);
-            } else if part.segments.last().is_some_and(|s| !s.sealed && s.written > 0) && !part.destaging {
+            } else if part.segments.last().is_some_and(|s| !s.sealed && s.written > 0)
+                && part.destage == DestageStep::Idle
+            {
                 let next = part.high_watermark;
                 self.roll(cx, key, next);
             }

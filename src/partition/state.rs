@@ -13,6 +13,20 @@ use crate::partition::producers::Producers;
 use crate::partition::tail::Tail;
 use std::sync::Arc;
 
+/// What the destaging of a partition waits for. One thing at a time: two writes under way could start at the same place, and two
+/// files being made could have the same name. A fence does not change this: what is under way is waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DestageStep {
+    /// Nothing.
+    Idle,
+    /// The job that makes or extends the active segment's file.
+    Space,
+    /// The active segment's file to be opened, also for readers.
+    Opening,
+    /// A segment write.
+    Writing,
+}
+
 /// One partition.
 pub struct Partition {
     /// Identity.
@@ -43,12 +57,8 @@ pub struct Partition {
     pub flushed_end: i64,
     /// Checksum of the last frame below `flushed_end`.
     pub flushed_crc: u32,
-    /// A destage write or a job for it is under way.
-    pub destaging: bool,
-    /// A segment write is in flight (a part of `destaging`).
-    pub destaging_write: bool,
-    /// A file is being created: until that has ended, no other may be created under what could be the same name.
-    pub creating: bool,
+    /// What destaging waits for.
+    pub destage: DestageStep,
     /// In the queue of partitions to destage.
     pub destage_queued: bool,
     /// Destage at least every frame of blocks below this.
@@ -82,9 +92,7 @@ impl Partition {
             destaged_end: end,
             flushed_end: end,
             flushed_crc: base.last_crc,
-            destaging: false,
-            destaging_write: false,
-            creating: false,
+            destage: DestageStep::Idle,
             destage_queued: false,
             destage_below: 0,
             undestaged_bytes: 0,

@@ -60,6 +60,8 @@ enum Op {
 #[derive(Debug)]
 pub struct SimIo {
     files: BTreeMap<FileId, String>,
+    /// Segments: up to where writes were asked for.
+    written: BTreeMap<FileId, u64>,
     /// By (completion time, sequence).
     in_flight: BTreeMap<(u64, u64), Op>,
     sequence: u64,
@@ -73,6 +75,7 @@ impl SimIo {
     pub fn new(chance: Prng, faults: IoFaults) -> Self {
         SimIo {
             files: BTreeMap::new(),
+            written: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             sequence: 0,
             chance,
@@ -105,9 +108,14 @@ impl SimIo {
                     (data.as_ptr() as usize).is_multiple_of(4096),
                     "direct I/O memory is aligned"
                 );
+                let name = self.name(file);
+                if name.ends_with(".seg") {
+                    let behind = self.written.insert(file, at + data.len() as u64);
+                    assert!(behind.is_none_or(|end| at >= end), "{name}: byte {at} is written twice");
+                }
                 Op::Write {
                     key,
-                    name: self.name(file),
+                    name,
                     at,
                     data,
                     durable,
