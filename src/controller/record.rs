@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 /// Version of the encoding of records and snapshots.
 const VERSION: u8 = 1;
+/// No counter of the metadata gets this far.
+const COUNT_MAX: u64 = 1 << 62;
 
 /// Key and value pairs in key order.
 pub type Pairs = Vec<(String, String)>;
@@ -156,6 +158,14 @@ pub fn encode_snapshot(image: &Image) -> Vec<u8> {
 pub fn decode_snapshot(bytes: &[u8]) -> Result<Image, MetaError> {
     let snapshot =
         rkyv::from_bytes::<Snapshot, rancor::Error>(body(bytes)?).map_err(|e| MetaError::Damaged(e.to_string()))?;
+    let largest = [
+        snapshot.version,
+        snapshot.next_placement,
+        snapshot.next_producer_id as u64,
+    ];
+    if largest.into_iter().any(|count| count >= COUNT_MAX) {
+        return Err(MetaError::Damaged("it counts beyond what can be".into()));
+    }
     let mut image = Image {
         version: snapshot.version,
         shard_count: snapshot.shard_count,

@@ -23,6 +23,9 @@ const _: () = assert!(std::mem::size_of::<ArchivedBlockHeader>() == BLOCK_HEADER
 /// Journal sequence number of a block; the first ever is 1.
 pub type Lsn = u64;
 
+/// No journal gets this far; lsns and run ids below it can be counted on without overflow.
+pub const LSN_MAX: Lsn = 1 << 62;
+
 #[derive(Archive, Serialize, Deserialize)]
 struct BlockHeader {
     magic: u32,
@@ -95,7 +98,7 @@ pub fn encode(block: &Block, out: &mut [u8]) -> u32 {
     crc
 }
 
-/// Reads a header; `None` unless its checksum holds and its length fits `bytes`.
+/// Reads a header; `None` unless its checksum holds and its numbers can be.
 pub fn decode_header(bytes: &[u8]) -> Option<Block> {
     let head = bytes.get(..BLOCK_HEADER)?;
     let archived = rkyv::access::<ArchivedBlockHeader, Error>(head).ok()?;
@@ -106,9 +109,13 @@ pub fn decode_header(bytes: &[u8]) -> Option<Block> {
     if crc32c::crc32c(&head[..BLOCK_HEADER - 4]) != header_crc {
         return None;
     }
+    let (run_id, lsn) = (archived.run_id.to_native(), archived.lsn.to_native());
+    if !(1..LSN_MAX).contains(&lsn) || run_id >= LSN_MAX {
+        return None;
+    }
     Some(Block {
-        run_id: archived.run_id.to_native(),
-        lsn: archived.lsn.to_native(),
+        run_id,
+        lsn,
         durable_lsn: archived.durable_lsn.to_native(),
         prev_crc: archived.prev_crc.to_native(),
         len: archived.len.to_native(),

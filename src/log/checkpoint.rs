@@ -3,7 +3,10 @@
 //! Holds, per partition, everything that the journal no longer holds: segments, flushed end, epochs, producer windows.
 //! Positions are whole blocks, since every destage write ends with a pad.
 
-use crate::log::block::Lsn;
+use crate::base::buf::BLOCK;
+use crate::base::ids::TopicId;
+use crate::log::block::{LSN_MAX, Lsn};
+use crate::log::frame::OFFSET_MAX;
 use bytes::Bytes;
 use rkyv::rancor::Error;
 use rkyv::{Archive, Deserialize, Serialize};
@@ -14,11 +17,11 @@ const CHECKPOINT_VERSION: u32 = 1;
 const PREFIX: usize = 16;
 
 /// A shard's state up to the journal block before `start_lsn`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// Grows with each checkpoint of the shard.
     pub generation: u64,
-    /// First block to replay. It is the first block of a journal file.
+    /// First block to replay, at least 1. It is the first block of a journal file.
     pub start_lsn: Lsn,
     /// Checksum of the block before it (0 before the first).
     pub start_prev_crc: u32,
@@ -28,6 +31,20 @@ pub struct Checkpoint {
     pub meta_end: i64,
     /// Shard 0: encoded metadata image (empty elsewhere and before the first).
     pub image: Vec<u8>,
+}
+
+impl Default for Checkpoint {
+    /// Of a shard that has nothing.
+    fn default() -> Self {
+        Checkpoint {
+            generation: 0,
+            start_lsn: 1,
+            start_prev_crc: 0,
+            partitions: Vec::new(),
+            meta_end: 0,
+            image: Vec::new(),
+        }
+    }
 }
 
 /// One partition.
@@ -110,7 +127,35 @@ impl Checkpoint {
         if crc32c::crc32c(content) != word(12) {
             return Err("checkpoint checksum is wrong".into());
         }
-        rkyv::from_bytes::<Checkpoint, Error>(content).map_err(|e| format!("checkpoint content is malformed: {e}"))
+        let found = rkyv::from_bytes::<Checkpoint, Error>(content)
+            .map_err(|e| format!("checkpoint content is malformed: {e}"))?;
+        match found.contradiction() {
+            Some(what) => Err(format!("checkpoint content cannot be: {what}")),
+            None => Ok(found),
+        }
+    }
+
+    /// What no shard writes, whatever the checksum says; everything after a start counts on it.
+    fn contradiction(&self) -> Option<String> {
+        if !(1..LSN_MAX).contains(&self.start_lsn) || self.generation >= LSN_MAX {
+            return Some(format!("block {}, generation {}", self.start_lsn, self.generation));
+        }
+        let is_offset = |offset: i64| (0..OFFSET_MAX).contains(&offset);
+        if !is_offset(self.meta_end) {
+            return Some(format!("metadata record {}", self.meta_end));
+        }
+        let broken = self.partitions.iter().find(|part| {
+            let ends = is_offset(part.log_start) && is_offset(part.flushed_end);
+            let extent = |s: &SegmentCheckpoint| is_offset(s.base_offset) && is_offset(s.end_offset);
+            let ordered = part.segments.windows(2).all(|s| s[0].end_offset <= s[1].base_offset);
+            let whole = |s: &SegmentCheckpoint| s.base_offset <= s.end_offset && s.size.is_multiple_of(BLOCK as u64);
+            !(ends && ordered && part.segments.iter().all(|s| extent(s) && whole(s)))
+        })?;
+        Some(format!(
+            "extent of partition {} of topic {}",
+            broken.partition,
+            TopicId(broken.topic)
+        ))
     }
 
     /// The newest intact of two copies. Both missing = a new shard; present copies that are all damaged = an error.
@@ -158,5 +203,42 @@ mod tests {
             Checkpoint::newest([Some(&torn), None]).is_err(),
             "damage is not taken for an empty shard"
         );
+    }
+
+    #[test]
+    fn values_that_no_shard_writes_are_refused_although_the_checksum_holds() {
+        let with = |change: fn(&mut Checkpoint)| {
+            let segment = SegmentCheckpoint {
+                base_offset: 10,
+                end_offset: 20,
+                size: 4096,
+                ..Default::default()
+            };
+            let mut saved = Checkpoint {
+                partitions: vec![PartitionCheckpoint {
+                    flushed_end: 20,
+                    segments: vec![segment],
+                    ..Default::default()
+                }],
+                ..Default::default()
+            };
+            change(&mut saved);
+            Checkpoint::decode(&saved.encode().expect("encodes"))
+        };
+        assert!(with(|_| {}).is_ok());
+        let changes: [fn(&mut Checkpoint); 8] = [
+            |c| c.start_lsn = 0,
+            |c| c.start_lsn = u64::MAX,
+            |c| c.generation = u64::MAX,
+            |c| c.meta_end = -1,
+            |c| c.partitions[0].log_start = -1,
+            |c| c.partitions[0].flushed_end = i64::MAX,
+            |c| c.partitions[0].segments[0].end_offset = 9,
+            |c| c.partitions[0].segments[0].size = 4095,
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            let refused = with(change).expect_err("refused");
+            assert!(refused.contains("cannot be"), "{number}: {refused}");
+        }
     }
 }

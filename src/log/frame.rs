@@ -18,6 +18,8 @@ pub const FRAME_MAGIC: u32 = 0x3146_4c52;
 pub const FRAME_VERSION: u8 = 1;
 /// Bytes of an archived header.
 pub const FRAME_HEADER: usize = 72;
+/// No log gets this far; offsets below it can be counted on without overflow.
+pub const OFFSET_MAX: i64 = 1 << 62;
 /// Bytes of a record batch that its own CRC does not cover (base offset, length, leader epoch, magic, CRC).
 const BATCH_PREFIX: usize = 21;
 
@@ -121,6 +123,8 @@ pub enum FrameError {
     Version(u8),
     /// Header checksum or field wrong.
     Header,
+    /// Offsets that no append makes: the checksum holds, so it was written so.
+    Offsets,
     /// Payload checksum wrong.
     Payload,
 }
@@ -132,6 +136,7 @@ impl std::fmt::Display for FrameError {
             FrameError::Magic => write!(f, "no frame starts here"),
             FrameError::Version(v) => write!(f, "frame version {v} is newer than this program"),
             FrameError::Header => write!(f, "frame header checksum is wrong"),
+            FrameError::Offsets => write!(f, "frame holds offsets that cannot be"),
             FrameError::Payload => write!(f, "frame payload checksum is wrong"),
         }
     }
@@ -210,6 +215,9 @@ pub fn decode_header(bytes: &[u8]) -> Result<Frame, FrameError> {
         .ok_or(FrameError::Short)?;
     if header_crc(frame.kind, head, payload) != frame.header_crc {
         return Err(FrameError::Header);
+    }
+    if !(0 <= frame.base_offset && frame.base_offset <= frame.last_offset && frame.last_offset < OFFSET_MAX) {
+        return Err(FrameError::Offsets);
     }
     Ok(frame)
 }

@@ -116,7 +116,8 @@ impl Index {
             .entries
             .windows(2)
             .all(|w| w[0].position < w[1].position && w[0].base_offset < w[1].base_offset);
-        ordered.then_some(index)
+        let inside = |e: &IndexEntry| e.position < index.covered_position && e.base_offset < index.covered_end;
+        (ordered && index.entries.last().is_none_or(inside)).then_some(index)
     }
 }
 
@@ -168,5 +169,15 @@ mod tests {
             assert_eq!(Index::decode(&bad, PART, 100), None, "bit flipped at {at}");
             assert_eq!(Index::decode(&file[..at], PART, 100), None, "cut at {at}");
         }
+    }
+
+    #[test]
+    fn an_entry_behind_the_covered_part_is_refused() {
+        let mut index = sample();
+        index.covered_position = index.entries[2].position;
+        assert_eq!(Index::decode(&index.encode(PART, 100), PART, 100), None);
+        let mut index = sample();
+        index.covered_end = 100;
+        assert_eq!(Index::decode(&index.encode(PART, 100), PART, 100), None);
     }
 }

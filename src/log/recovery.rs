@@ -85,10 +85,7 @@ impl std::fmt::Display for Damage {
 
 /// Recovers a shard from its two checkpoint copies (`None` = file missing) and all its journal files.
 pub fn recover(checkpoints: [Option<&[u8]>; 2], files: Vec<JournalFile>) -> Result<Recovered, Damage> {
-    let checkpoint = Checkpoint::newest(checkpoints).map_err(Damage)?.unwrap_or(Checkpoint {
-        start_lsn: 1,
-        ..Default::default()
-    });
+    let checkpoint = Checkpoint::newest(checkpoints).map_err(Damage)?.unwrap_or_default();
     let mut state = Recovered {
         generation: checkpoint.generation,
         start_lsn: checkpoint.start_lsn,

@@ -262,4 +262,26 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn offsets_that_no_append_makes_are_damage_although_the_checksum_holds() {
+        let payload = [9; 100];
+        for (base_offset, last_offset) in [(-1, 0), (5, 4), (0, i64::MAX)] {
+            let frame = Frame {
+                base_offset,
+                last_offset,
+                kind: FrameKind::Batch,
+                partition: PART,
+                leader_epoch: 0,
+                max_timestamp: 0,
+                payload_len: 100,
+                payload_crc: payload_crc(FrameKind::Batch, &payload),
+                prev_crc: 0,
+                header_crc: 0,
+            };
+            let bytes = [&encode_header(&frame, &payload).0[..], &payload].concat();
+            let fault = read_stretch(PART, &Bytes::from(bytes), 0, 0).expect_err("damage");
+            assert_eq!(fault, (0, FrameError::Offsets));
+        }
+    }
 }
