@@ -5,6 +5,7 @@
 pub mod buf;
 pub mod effect;
 pub mod ids;
+pub mod planted;
 pub mod pool;
 pub mod slab;
 pub mod timers;

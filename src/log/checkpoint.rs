@@ -5,6 +5,7 @@
 
 use crate::base::buf::BLOCK;
 use crate::base::ids::TopicId;
+use crate::base::planted::{self, Planted};
 use crate::log::block::{LSN_MAX, Lsn};
 use crate::log::frame::OFFSET_MAX;
 use bytes::Bytes;
@@ -160,12 +161,15 @@ impl Checkpoint {
 
     /// The newest intact of two copies. Both missing = a new shard; present copies that are all damaged = an error.
     pub fn newest(copies: [Option<&[u8]>; 2]) -> Result<Option<Checkpoint>, String> {
+        let newer = |old: &Checkpoint, new: &Checkpoint| {
+            (old.generation < new.generation) != planted::is(Planted::StaleCheckpoint)
+        };
         let mut best: Option<Checkpoint> = None;
         let mut faults = Vec::new();
         for (name, copy) in ["checkpoint.a", "checkpoint.b"].iter().zip(copies) {
             match copy.map(Checkpoint::decode) {
                 None => {}
-                Some(Ok(found)) if best.as_ref().is_none_or(|b| b.generation < found.generation) => best = Some(found),
+                Some(Ok(found)) if best.as_ref().is_none_or(|b| newer(b, &found)) => best = Some(found),
                 Some(Ok(_)) => {}
                 Some(Err(fault)) => faults.push(format!("{name}: {fault}")),
             }

@@ -7,6 +7,7 @@
 use crate::base::buf::{BLOCK, ChunkWriter, block_ceil};
 use crate::base::effect::{Effect, Effects, FilePath, Job};
 use crate::base::ids::{FileId, IoKey, JobKey, PartitionId};
+use crate::base::planted::{self, Planted};
 use crate::base::pool::BufPool;
 use crate::base::slab::SlabKey;
 use crate::log::block::{self, BLOCK_HEADER, Block, Lsn};
@@ -384,7 +385,9 @@ impl Journal {
 
     /// A block write completed. Returns the new `durable_lsn` when `key` is one of ours.
     pub fn on_written(&mut self, key: IoKey) -> Option<Lsn> {
-        self.inflight.iter_mut().find(|w| w.key == key)?.done = true;
+        let at = self.inflight.iter().position(|w| w.key == key)?;
+        let first = if planted::is(Planted::AckOutOfOrder) { 0 } else { at };
+        self.inflight.range_mut(first..=at).for_each(|w| w.done = true);
         while self.inflight.front().is_some_and(|w| w.done) {
             if let Some(write) = self.inflight.pop_front() {
                 assert_eq!(write.lsn, self.durable_lsn + 1, "blocks become durable in order");

@@ -7,6 +7,7 @@
 
 use crate::base::buf::BLOCK;
 use crate::base::ids::{FileId, PartitionId, TopicId};
+use crate::base::planted::{self, Planted};
 use crate::log::block::{self, Block, Lsn};
 use crate::log::checkpoint::{Checkpoint, PartitionCheckpoint};
 use crate::log::frame::{FRAME_HEADER, Frame, FrameKind};
@@ -191,7 +192,8 @@ impl<'a> Replay<'a> {
     }
 
     fn continues(&self, header: &Block) -> bool {
-        header.lsn == self.lsn + 1 && header.prev_crc == self.crc && header.run_id >= self.run_id
+        let later = planted::is(Planted::RecoveryOrder) && header.lsn > self.lsn;
+        (later || header.lsn == self.lsn + 1 && header.prev_crc == self.crc) && header.run_id >= self.run_id
     }
 
     /// After the last accepted block: does any later block prove that the next one had been durable?

@@ -7,6 +7,7 @@
 use crate::base::buf::{BLOCK, block_ceil};
 use crate::base::effect::{Effect, Job, JobResult};
 use crate::base::ids::FileId;
+use crate::base::planted::{self, Planted};
 use crate::base::slab::SlabKey;
 use crate::log::block::Lsn;
 use crate::log::frame::{pad_len, write_pad};
@@ -322,11 +323,14 @@ impl Store {
         debug_assert!(at.is_multiple_of(BLOCK as u64) && padded.is_multiple_of(BLOCK));
         cx.metrics.disk_written_bytes += padded as u64;
         self.destage_inflight += 1;
+        let data = self.pool.freeze(buf, padded);
+        #[cfg(feature = "planted-bugs")]
+        self.rewrite_last_block(cx, key, file, at, &data);
         cx.effects.push(Effect::Write {
             key: key_io,
             file,
             at,
-            data: self.pool.freeze(buf, padded),
+            data,
             durable: false,
         });
         let write = DestageWrite {
@@ -342,6 +346,27 @@ impl Store {
         self.ios.insert(key_io, IoFor::Destage(write));
     }
 
+    /// [`Planted::TailRewrite`]: the block that ends at `at` is written again in its place, as if its pad were being filled.
+    #[cfg(feature = "planted-bugs")]
+    fn rewrite_last_block(&mut self, cx: &mut StoreCx, key: SlabKey, file: FileId, at: u64, data: &bytes::Bytes) {
+        let block = data.slice(data.len() - BLOCK..);
+        let end = at + data.len() as u64;
+        let before = self.last_blocks.insert(key, (file, end, block));
+        if let Some((_, _, data)) = before.filter(|b| (b.0, b.1) == (file, at))
+            && planted::is(Planted::TailRewrite)
+        {
+            let key = self.io_key();
+            let at = at - BLOCK as u64;
+            cx.effects.push(Effect::Write {
+                key,
+                file,
+                at,
+                data,
+                durable: false,
+            });
+        }
+    }
+
     /// A segment write ended.
     pub(crate) fn on_destaged(&mut self, cx: &mut StoreCx, write: DestageWrite, result: Result<(), i32>) {
         self.destage_inflight -= 1;
@@ -349,7 +374,9 @@ impl Store {
             return;
         };
         part.destage = DestageStep::Idle;
-        if let Err(errno) = result {
+        if let Err(errno) = result
+            && !planted::is(Planted::FailedWriteIgnored)
+        {
             tracing::error!("writing {} bytes to a segment failed", write.frame_bytes);
             return self.fence(cx, write.partition, write.segment, errno);
         }

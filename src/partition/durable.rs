@@ -1,6 +1,7 @@
 //! From the end of a round to the answers: one journal block, its completion in lsn order, high watermarks, acks, waiters.
 
 use crate::base::ids::IoKey;
+use crate::base::planted::{self, Planted};
 use crate::base::slab::SlabKey;
 use crate::log::block::Lsn;
 use crate::log::frame::{FRAME_HEADER, FrameKind};
@@ -54,7 +55,11 @@ impl Store {
         };
         for (key, sealed) in self.journal.settle(&mut key, cx.effects) {
             self.ios.insert(key, IoFor::Journal);
+            let lsn = sealed.lsn;
             self.note_block(sealed, cx.now.mono_ns);
+            if planted::is(Planted::AckBeforeFlush) {
+                self.release_acks(cx, lsn);
+            }
         }
         self.evict();
     }

@@ -3,6 +3,7 @@
 //! A fetch that needs cold windows waits for them and is then planned anew: planning changes nothing, so it may run any
 //! number of times. A watch fires once, when about as many bytes as wanted have become visible, or a partition goes away.
 
+use crate::base::planted::{self, Planted};
 use crate::base::slab::SlabKey;
 use crate::partition::cold::Cold;
 use crate::partition::request::{
@@ -165,7 +166,8 @@ impl Store {
         };
         let mut next = offset;
         while let Some(part) = self.parts.get(key) {
-            let end = part.high_watermark;
+            let early = planted::is(Planted::ReadBeforeFlush);
+            let end = if early { part.log_end } else { part.high_watermark };
             if next >= end || (limit == 0 && !may_exceed) {
                 break;
             }

@@ -5,6 +5,7 @@
 
 use crate::base::effect::{Effect, FilePath, Job, JobResult};
 use crate::base::ids::{FileId, JobKey};
+use crate::base::planted::{self, Planted};
 use crate::base::slab::SlabKey;
 use crate::log::block::Lsn;
 use crate::log::checkpoint::Checkpoint;
@@ -196,6 +197,10 @@ impl Store {
             end_offset: segment.end_offset,
             crc: segment.written_crc,
         };
+        if planted::is(Planted::ReclaimBeforeFlush) {
+            self.on_segment_synced(cx, sync, Ok(()));
+            return false;
+        }
         self.ios.insert(io, IoFor::Sync(sync));
         cx.effects.push(Effect::Sync { key: io, file });
         true
@@ -211,7 +216,9 @@ impl Store {
         let Some(segment) = part.segment_mut(sync.segment).filter(current) else {
             return; // fenced meanwhile
         };
-        if let Err(errno) = result {
+        if let Err(errno) = result
+            && !planted::is(Planted::FailedFlushIgnored)
+        {
             // Never retried: a failed flush may have dropped the data while a second one reports success.
             self.fence(cx, sync.partition, sync.segment, errno);
             return;
@@ -273,6 +280,9 @@ impl Store {
         };
         let slot = if self.generation.is_multiple_of(2) { "a" } else { "b" };
         let path = FilePath(format!("{}/checkpoint.{slot}", self.config.journal.directory));
+        if planted::is(Planted::RecycleBeforeCheckpoint) {
+            self.journal.release_below(start_lsn);
+        }
         match checkpoint.encode() {
             Some(content) => {
                 self.job(

@@ -4,6 +4,7 @@
 //! (only what is durable in the journal goes to segments); everything from `flushed_end` on is in the tail.
 
 use crate::base::ids::PartitionId;
+use crate::base::planted::{self, Planted};
 use crate::base::slab::SlabKey;
 use crate::controller::image::Topic;
 use crate::log::block::Lsn;
@@ -162,7 +163,10 @@ impl Partition {
                 .filter(|s| s.flushed > 0 && s.base_offset < self.flushed_end)
                 .map(Segment::checkpoint)
                 .collect(),
-            producers: self.producers.checkpoint(self.high_watermark),
+            producers: match planted::is(Planted::ProducersNotSaved) {
+                true => Vec::new(),
+                false => self.producers.checkpoint(self.high_watermark),
+            },
         }
     }
 

@@ -6,6 +6,7 @@
 
 use crate::base::effect::{Effect, Effects, FilePath, Job, JobResult};
 use crate::base::ids::{FileId, IoKey, JobKey, Now, PartitionId};
+use crate::base::planted::{self, Planted};
 use crate::base::pool::BufPool;
 use crate::base::slab::{Slab, SlabKey};
 use crate::base::timers::Timers;
@@ -156,6 +157,9 @@ pub struct Store {
     pub(crate) accepted_bytes: u64,
     /// State of partitions that the metadata no longer names; their files go at start.
     orphans: BTreeMap<PartitionId, RecoveredPartition>,
+    /// Each partition's last segment block with its file and end, for [`Planted::TailRewrite`].
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) last_blocks: BTreeMap<SlabKey, (FileId, u64, bytes::Bytes)>,
 }
 
 impl Store {
@@ -229,6 +233,8 @@ impl Store {
             meta_snapshot_end: recovered.meta_end - recovered.meta_records.len() as i64,
             accepted_bytes: 0,
             orphans: BTreeMap::new(),
+            #[cfg(feature = "planted-bugs")]
+            last_blocks: BTreeMap::new(),
         }
     }
 
@@ -238,7 +244,9 @@ impl Store {
         for recovered in found.frames {
             let frame = recovered.frame;
             part.note_epoch(frame.leader_epoch, frame.base_offset);
-            if let Some(id) = batch_id(&recovered.bytes[crate::log::frame::FRAME_HEADER..]) {
+            if let Some(id) = batch_id(&recovered.bytes[crate::log::frame::FRAME_HEADER..])
+                && !planted::is(Planted::ProducersNotReplayed)
+            {
                 part.producers.append(&id, frame.base_offset, -1, now.wall_ms);
                 part.producers.trim(id.producer_id, frame.last_offset + 1);
             }

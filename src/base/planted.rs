@@ -1,0 +1,79 @@
+//! Bugs planted on purpose, to prove that the simulator would find their like (`tests/planted.rs`).
+//!
+//! They exist only with the feature `planted-bugs`, which no release has: without it [`is`] is a constant `false` and each site
+//! compiles to nothing. At most one is planted at a time, per thread, so that one test run can try them all.
+
+#[cfg(all(feature = "planted-bugs", not(debug_assertions)))]
+compile_error!("the feature planted-bugs breaks the broker on purpose; it is for tests, never for a release build");
+
+/// A bug that can be planted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Planted {
+    /// Produce is acknowledged when its journal block is issued, not when the write has completed.
+    AckBeforeFlush,
+    /// Fetch serves batches above the high watermark: in memory, not yet durable.
+    ReadBeforeFlush,
+    /// A completed journal write counts for the ones before it that are still in flight.
+    AckOutOfOrder,
+    /// Each destage write puts the segment's last block in place once more, with bytes that the journal may no longer hold.
+    TailRewrite,
+    /// Segment writes count as flushed when they have completed, so journal files are recycled without a flush.
+    ReclaimBeforeFlush,
+    /// A failed segment flush is taken for a good one.
+    FailedFlushIgnored,
+    /// A failed segment write is taken for a good one.
+    FailedWriteIgnored,
+    /// Journal files are recycled when the checkpoint is issued, not when it is durable.
+    RecycleBeforeCheckpoint,
+    /// Recovery takes the older of two checkpoints.
+    StaleCheckpoint,
+    /// Recovery goes on with any later file instead of the one whose first block is next in the chain.
+    RecoveryOrder,
+    /// Recovery does not look at the payloads of a block, so a torn one is accepted.
+    TornBlockAccepted,
+    /// The checkpoint forgets the producers' windows.
+    ProducersNotSaved,
+    /// Recovery does not note the producers of the batches that it replays.
+    ProducersNotReplayed,
+}
+
+/// Every bug there is.
+#[cfg(feature = "planted-bugs")]
+pub const ALL: &[Planted] = &[
+    Planted::AckBeforeFlush,
+    Planted::ReadBeforeFlush,
+    Planted::AckOutOfOrder,
+    Planted::TailRewrite,
+    Planted::ReclaimBeforeFlush,
+    Planted::FailedFlushIgnored,
+    Planted::FailedWriteIgnored,
+    Planted::RecycleBeforeCheckpoint,
+    Planted::StaleCheckpoint,
+    Planted::RecoveryOrder,
+    Planted::TornBlockAccepted,
+    Planted::ProducersNotSaved,
+    Planted::ProducersNotReplayed,
+];
+
+#[cfg(feature = "planted-bugs")]
+thread_local! {
+    static CHOSEN: std::cell::Cell<Option<Planted>> = const { std::cell::Cell::new(None) };
+}
+
+/// Plants a bug in this thread, in place of the one before.
+#[cfg(feature = "planted-bugs")]
+pub fn plant(bug: Option<Planted>) {
+    CHOSEN.set(bug);
+}
+
+/// True when this thread has that bug.
+#[cfg(feature = "planted-bugs")]
+pub fn is(bug: Planted) -> bool {
+    CHOSEN.get() == Some(bug)
+}
+
+/// Never: this build has no planted bugs.
+#[cfg(not(feature = "planted-bugs"))]
+pub const fn is(_bug: Planted) -> bool {
+    false
+}
