@@ -297,6 +297,8 @@ pub struct LogReader {
     pub start: i64,
     /// Exclusive end as the last answer said.
     pub high_watermark: i64,
+    /// Answers in a row that were an error, and the last one's.
+    pub refused: (u32, ErrorCode),
 }
 
 impl LogReader {
@@ -315,6 +317,7 @@ impl LogReader {
             log: Vec::new(),
             start: 0,
             high_watermark: -1,
+            refused: (0, ErrorCode::None),
         }
     }
     /// A new connection.
@@ -328,6 +331,7 @@ impl LogReader {
         self.start = offset;
         self.next_offset = offset;
         self.high_watermark = -1;
+        self.refused = (0, ErrorCode::None);
     }
     /// Asks for more.
     pub fn act(&mut self, nets: &mut [SimNet]) {
@@ -368,14 +372,17 @@ impl LogReader {
             return Ok(());
         };
         match part.error {
-            ErrorCode::None => {}
+            ErrorCode::None => self.refused = (0, ErrorCode::None),
             ErrorCode::OffsetOutOfRange => {
                 return Err(format!(
                     "partition {}: offset {} is out of range",
                     self.wire.partition, self.next_offset
                 ));
             }
-            _ => return Ok(()), // e.g. a simulated read error: asked again
+            error => {
+                self.refused = (self.refused.0 + 1, error); // e.g. a simulated read error: asked again
+                return Ok(());
+            }
         }
         self.high_watermark = part.high_watermark;
         let records: Vec<u8> = part.records.iter().flat_map(|b| b.to_vec()).collect();

@@ -21,6 +21,9 @@ const WALL_START_MS: i64 = 1_800_000_000_000;
 /// Virtual time within which a healed node has to finish everything.
 const LIVENESS_NS: u64 = 20_000_000_000;
 
+/// Answers in a row by which a reader may be refused once all faults ended: what is still on its way passes by then.
+const REFUSED_MAX: u32 = 1_000;
+
 /// What a run may contain.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -67,6 +70,8 @@ struct World {
     readers: Vec<LogReader>,
     ledger: Ledger,
     partitions: u32,
+    /// CreateTopics was answered with success.
+    topic_made: bool,
     digest: u64,
     crashes: u64,
     events: u64,
@@ -136,6 +141,7 @@ impl World {
             readers,
             ledger: Ledger::default(),
             partitions,
+            topic_made: false,
             digest: seed,
             crashes: 0,
             events: 0,
@@ -154,6 +160,14 @@ impl World {
             self.now,
             &mut chance,
         )?);
+        let stores = self.node.iter().flat_map(|n| n.shards.iter()).map(Shard::store);
+        let found: usize = stores.map(|s| s.partitions().count()).sum();
+        if self.topic_made && found != self.partitions as usize {
+            return Err(format!(
+                "the topic was made with {} partitions; after a start there are {found}",
+                self.partitions
+            ));
+        }
         Ok(())
     }
 
@@ -213,7 +227,10 @@ impl World {
                 if let Some(reply) = node.nets[0].take_reply(conn) {
                     let answer = CreateTopics::decode_response(5, &reply.slice(5..)).map_err(|e| e.to_string())?;
                     return match answer.topics.first().map(|t| t.error) {
-                        Some(ErrorCode::None | ErrorCode::TopicAlreadyExists) => Ok(()),
+                        Some(ErrorCode::None | ErrorCode::TopicAlreadyExists) => {
+                            self.topic_made = true;
+                            Ok(())
+                        }
                         other => Err(format!("CreateTopics answered {other:?}")),
                     };
                 }
@@ -360,6 +377,14 @@ impl World {
             .any(|r| r.high_watermark < 0 || r.next_offset < r.high_watermark)
         {
             self.round()?;
+            if let Some(r) = self.readers.iter().find(|r| r.refused.0 > REFUSED_MAX) {
+                return Err(format!(
+                    "partition {}: offset {} can no longer be read: {}",
+                    r.wire.partition,
+                    r.next_offset,
+                    r.refused.1.name()
+                ));
+            }
             if self.now.mono_ns > deadline {
                 let stuck: Vec<_> = self
                     .readers
