@@ -76,7 +76,9 @@ fn every_planted_bug_is_found() {
     let bugs = ALL
         .iter()
         .filter(|b| wanted.as_ref().is_none_or(|w| *w == format!("{b:?}")));
-    let queue: Mutex<Vec<Planted>> = Mutex::new(bugs.rev().copied().collect());
+    let bugs: Vec<Planted> = bugs.rev().copied().collect();
+    assert!(!bugs.is_empty(), "no bug is called {wanted:?}");
+    let queue = Mutex::new(bugs);
     let missed = Mutex::new(Vec::new());
     let next = || queue.lock().unwrap().pop();
     thread::scope(|scope| {
