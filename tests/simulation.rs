@@ -33,7 +33,7 @@ fn acknowledged_records_survive_every_seed() {
 /// Seeds that once broke a promise, or came to a standstill.
 #[test]
 fn seeds_that_once_failed() {
-    for seed in [102, 215, 305, 314, 315, 327, 332, 345, 352, 364] {
+    for seed in [102, 215, 305, 314, 315, 327, 332, 345, 352, 364, 868, 1273] {
         run(seed, Limits::default()).unwrap_or_else(|why| panic!("RINGLOG_SIM_SEED={seed}: {why}"));
     }
 }

@@ -7,8 +7,8 @@ use ringlog::base::ids::PartitionId;
 use ringlog::log::index::Index;
 use ringlog_fuzz::{Draw, TOPIC, spoil};
 
-/// Bytes before the content: magic, checksum, identity.
-const PREFIX: usize = 36;
+/// Bytes before the content: magic, checksum, identity, life.
+const PREFIX: usize = 44;
 const BASE: i64 = 100;
 
 fuzz_target!(|input: &[u8]| {
@@ -28,7 +28,7 @@ fuzz_target!(|input: &[u8]| {
             position += len;
         }
     }
-    let mut file = index.encode(partition, BASE).to_vec();
+    let mut file = index.encode(partition, BASE, 9).to_vec();
     match shape % 3 {
         0 => file = input.to_vec(),
         1 => {
@@ -41,12 +41,12 @@ fuzz_target!(|input: &[u8]| {
         let crc = crc32c::crc32c(&file[8..]);
         file[4..8].copy_from_slice(&crc.to_le_bytes());
     }
-    let Some(index) = Index::decode(&file, partition, BASE) else {
+    let Some((index, life)) = Index::decode(&file, partition, BASE) else {
         return;
     };
     assert_eq!(
-        Index::decode(&index.encode(partition, BASE), partition, BASE).as_ref(),
-        Some(&index)
+        Index::decode(&index.encode(partition, BASE, life), partition, BASE),
+        Some((index.clone(), life))
     );
     for value in [i64::MIN, -1, 0, BASE, index.covered_end, index.max_timestamp, i64::MAX] {
         assert!(index.position_for_offset(value) <= index.covered_position);

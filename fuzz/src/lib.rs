@@ -171,6 +171,7 @@ pub fn draw_checkpoint(draw: &mut Draw) -> Checkpoint {
                 size: draw.number() as u64,
                 max_timestamp: draw.number(),
                 created_ms: draw.number(),
+                life: draw.number() as u64,
                 sealed: draw.byte() & 1 == 1,
             });
         }

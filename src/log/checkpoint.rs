@@ -14,7 +14,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 
 const CHECKPOINT_MAGIC: u32 = 0x3143_4c52;
 /// Format version of checkpoints.
-const CHECKPOINT_VERSION: u32 = 1;
+const CHECKPOINT_VERSION: u32 = 2;
 const PREFIX: usize = 16;
 
 /// A shard's state up to the journal block before `start_lsn`.
@@ -82,6 +82,8 @@ pub struct SegmentCheckpoint {
     pub max_timestamp: i64,
     /// Broker's wall clock at the first append, for `segment.ms`.
     pub created_ms: i64,
+    /// Life of the file's content that an index has to have, too.
+    pub life: u64,
     /// No more appends.
     pub sealed: bool,
 }
@@ -119,8 +121,11 @@ impl Checkpoint {
         if word(0) != CHECKPOINT_MAGIC {
             return Err("not a checkpoint file".into());
         }
-        if word(4) > CHECKPOINT_VERSION {
-            return Err(format!("checkpoint version {} is newer than this program", word(4)));
+        if word(4) != CHECKPOINT_VERSION {
+            return Err(format!(
+                "checkpoint version {} is not the one this program reads ({CHECKPOINT_VERSION}): start the version that wrote it",
+                word(4)
+            ));
         }
         let content = bytes[PREFIX..]
             .get(..word(8) as usize)

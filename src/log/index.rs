@@ -7,7 +7,9 @@ use rkyv::{Archive, Deserialize, Serialize};
 
 /// Log bytes between two entries.
 pub const INDEX_INTERVAL: u64 = 64 * 1024;
-const INDEX_MAGIC: u32 = 0x3149_4c52;
+const INDEX_MAGIC: u32 = 0x3249_4c52;
+/// Bytes before the content: magic, checksum, identity, life.
+const HEAD: usize = 44;
 
 /// One entry: the frame with `base_offset` starts at `position`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Archive, Serialize, Deserialize)]
@@ -80,45 +82,56 @@ impl Index {
         behind.checked_sub(1).map_or(0, |i| self.entries[i].position)
     }
 
-    /// The index file: magic, length, checksum, identity, content.
-    pub fn encode(&self, partition: PartitionId, base_offset: i64) -> Bytes {
+    /// True when the frame at `position` with `base_offset` is the next one, so that it may be added.
+    pub fn continues_at(&self, base_offset: i64, position: u64) -> bool {
+        base_offset == self.covered_end && position >= self.covered_position
+    }
+
+    /// The index file: magic, checksum, identity, content. `life` is the segment's.
+    pub fn encode(&self, partition: PartitionId, base_offset: i64, life: u64) -> Bytes {
         let content = match rkyv::to_bytes::<Error>(self) {
             Ok(content) => content,
             Err(_) => return Bytes::new(), // out of memory only; an empty file is rebuilt
         };
-        let mut out = Vec::with_capacity(content.len() + 44);
+        let mut out = Vec::with_capacity(content.len() + HEAD);
         out.extend_from_slice(&INDEX_MAGIC.to_le_bytes());
         out.extend_from_slice(&[0; 4]);
-        out.extend_from_slice(&partition.topic.0);
-        out.extend_from_slice(&partition.partition.to_le_bytes());
-        out.extend_from_slice(&base_offset.to_le_bytes());
+        out.extend_from_slice(&identity(partition, base_offset));
+        out.extend_from_slice(&life.to_le_bytes());
         out.extend_from_slice(&content);
         let crc = crc32c::crc32c(&out[8..]);
         out[4..8].copy_from_slice(&crc.to_le_bytes());
         Bytes::from(out)
     }
 
-    /// Reads an index file; `None` when it is not the intact index of this segment.
-    pub fn decode(bytes: &[u8], partition: PartitionId, base_offset: i64) -> Option<Index> {
-        let head = bytes.get(..36)?;
-        let mut identity = Vec::with_capacity(28);
-        identity.extend_from_slice(&partition.topic.0);
-        identity.extend_from_slice(&partition.partition.to_le_bytes());
-        identity.extend_from_slice(&base_offset.to_le_bytes());
+    /// Reads an index file: the index and the life of the segment that it describes. `None` when it is not the intact index of a
+    /// segment of this name.
+    pub fn decode(bytes: &[u8], partition: PartitionId, base_offset: i64) -> Option<(Index, u64)> {
+        let head = bytes.get(..HEAD)?;
         if head[..4] != INDEX_MAGIC.to_le_bytes()
             || head[4..8] != crc32c::crc32c(&bytes[8..]).to_le_bytes()
-            || head[8..36] != identity[..]
+            || head[8..36] != identity(partition, base_offset)
         {
             return None;
         }
-        let index = rkyv::from_bytes::<Index, Error>(&bytes[36..]).ok()?;
+        let index = rkyv::from_bytes::<Index, Error>(&bytes[HEAD..]).ok()?;
+        let life = u64::from_le_bytes(head[36..HEAD].try_into().ok()?);
         let ordered = index
             .entries
             .windows(2)
             .all(|w| w[0].position < w[1].position && w[0].base_offset < w[1].base_offset);
         let inside = |e: &IndexEntry| e.position < index.covered_position && e.base_offset < index.covered_end;
-        (ordered && index.entries.last().is_none_or(inside)).then_some(index)
+        (ordered && index.entries.last().is_none_or(inside)).then_some((index, life))
     }
+}
+
+/// Which segment a file belongs to.
+fn identity(partition: PartitionId, base_offset: i64) -> [u8; 28] {
+    let mut out = [0; 28];
+    out[..16].copy_from_slice(&partition.topic.0);
+    out[16..20].copy_from_slice(&partition.partition.to_le_bytes());
+    out[20..].copy_from_slice(&base_offset.to_le_bytes());
+    out
 }
 
 #[cfg(test)]
@@ -159,8 +172,8 @@ mod tests {
 
     #[test]
     fn a_file_of_another_segment_or_with_one_flipped_bit_is_refused() {
-        let file = sample().encode(PART, 100);
-        assert_eq!(Index::decode(&file, PART, 100), Some(sample()));
+        let file = sample().encode(PART, 100, 5);
+        assert_eq!(Index::decode(&file, PART, 100), Some((sample(), 5)));
         assert_eq!(Index::decode(&file, PART, 101), None);
         assert_eq!(Index::decode(&file, PartitionId { partition: 4, ..PART }, 100), None);
         for at in 0..file.len() {
@@ -175,9 +188,9 @@ mod tests {
     fn an_entry_behind_the_covered_part_is_refused() {
         let mut index = sample();
         index.covered_position = index.entries[2].position;
-        assert_eq!(Index::decode(&index.encode(PART, 100), PART, 100), None);
+        assert_eq!(Index::decode(&index.encode(PART, 100, 5), PART, 100), None);
         let mut index = sample();
         index.covered_end = 100;
-        assert_eq!(Index::decode(&index.encode(PART, 100), PART, 100), None);
+        assert_eq!(Index::decode(&index.encode(PART, 100, 5), PART, 100), None);
     }
 }

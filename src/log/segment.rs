@@ -4,7 +4,7 @@
 //! written again; only the last segment of a partition is unsealed.
 
 use crate::base::effect::FilePath;
-use crate::base::ids::{FileId, PartitionId};
+use crate::base::ids::{FileId, Now, PartitionId};
 use crate::log::checkpoint::SegmentCheckpoint;
 use crate::log::frame::{self, FRAME_HEADER, Frame, FrameError, FrameKind};
 use crate::log::index::Index;
@@ -61,17 +61,22 @@ pub struct Segment {
     pub file: FileState,
     /// Its index.
     pub index: IndexState,
+    /// Tag of what is written from now on in this file: a new one with each file and with each run that appends to it, since
+    /// what a crash cut off is written again in other strides. An index counts only for the life it was made in.
+    pub life: u64,
+    /// No write of this run yet.
+    pub from_earlier_run: bool,
     /// The index came from a file and has to prove itself.
     pub index_from_file: bool,
     /// Entries of the index already in its file.
     pub index_saved: usize,
-    /// Bytes and end offset up to which an index file of an earlier run may be believed: what lay behind was written anew.
-    pub index_limit: (u64, i64),
+    /// The life of an index file of an earlier run, and bytes and end offset up to which it may be believed.
+    pub index_limit: (u64, u64, i64),
 }
 
 impl Segment {
     /// A new empty segment.
-    pub fn new(base_offset: i64, created_ms: i64) -> Self {
+    pub fn new(base_offset: i64, now: Now) -> Self {
         Segment {
             base_offset,
             end_offset: base_offset,
@@ -82,13 +87,15 @@ impl Segment {
             flushed_crc: 0,
             allocated: 0,
             max_timestamp: i64::MIN,
-            created_ms,
+            created_ms: now.wall_ms,
             sealed: false,
             file: FileState::Closed,
             index: IndexState::Loaded(Index::new(base_offset)),
+            life: life_at(now),
+            from_earlier_run: false,
             index_from_file: false,
             index_saved: 0,
-            index_limit: (0, base_offset),
+            index_limit: (0, 0, base_offset),
         }
     }
     /// As the checkpoint has it.
@@ -102,8 +109,17 @@ impl Segment {
             max_timestamp: saved.max_timestamp,
             sealed: saved.sealed,
             index: IndexState::Absent,
-            index_limit: (saved.size, saved.end_offset),
-            ..Segment::new(saved.base_offset, saved.created_ms)
+            created_ms: saved.created_ms,
+            life: saved.life,
+            from_earlier_run: true,
+            index_limit: (saved.life, saved.size, saved.end_offset),
+            ..Segment::new(saved.base_offset, Now::default())
+        }
+    }
+    /// A write is about to be made.
+    pub fn begin_life(&mut self, now: Now) {
+        if std::mem::take(&mut self.from_earlier_run) {
+            self.life = life_at(now);
         }
     }
     /// True when this takes writes as `file` and the next one goes to `at`.
@@ -125,9 +141,15 @@ impl Segment {
             size: self.flushed,
             max_timestamp: self.max_timestamp,
             created_ms: self.created_ms,
+            life: self.life,
             sealed: self.sealed && self.flushed == self.written,
         }
     }
+}
+
+/// Differs from all others of the same segment: between two of them time passes, and between runs both clocks move.
+fn life_at(now: Now) -> u64 {
+    (now.wall_ms as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ now.mono_ns
 }
 
 /// `topics/<topic>/<partition>`.

@@ -447,8 +447,10 @@ impl Store {
             JobResult::Content(bytes) => Index::decode(bytes, id, base),
             _ => None,
         };
-        let (position, end) = segment.index_limit;
-        let usable = found.filter(|i| i.covered_position <= position && i.covered_end <= end);
+        let (life, position, end) = segment.index_limit;
+        let usable = found
+            .filter(|(i, of)| *of == life && i.covered_position <= position && i.covered_end <= end)
+            .map(|(index, _)| index);
         segment.index_from_file = usable.is_some();
         let index = usable.unwrap_or_else(|| Index::new(base));
         segment.index_saved = index.entries.len();
@@ -463,7 +465,7 @@ fn extend_index(segment: &mut Segment, frames: &[StoredFrame], next_position: u6
         return;
     };
     for stored in frames {
-        if stored.position >= index.covered_position && stored.frame.base_offset == index.covered_end {
+        if index.continues_at(stored.frame.base_offset, stored.position) {
             let end = stored.position + stored.frame.len() as u64;
             index.add(
                 stored.frame.base_offset,

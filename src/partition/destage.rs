@@ -124,7 +124,7 @@ impl Store {
             self.save_index(cx, key, base);
         }
         if let Some(part) = self.parts.get_mut(key) {
-            part.segments.push(Segment::new(next_base, cx.now.wall_ms));
+            part.segments.push(Segment::new(next_base, cx.now));
         }
     }
 
@@ -139,7 +139,7 @@ impl Store {
         segment.index_saved = index.entries.len();
         let job = Job::WriteFile {
             path: index_path(id, base),
-            content: index.encode(id, base),
+            content: index.encode(id, base, segment.life),
         };
         self.job(cx, JobFor::Housekeeping("writing an index"), job);
     }
@@ -150,7 +150,7 @@ impl Store {
             return false;
         };
         if part.segments.last().is_none_or(|s| s.sealed) {
-            part.segments.push(Segment::new(first_offset, cx.now.wall_ms));
+            part.segments.push(Segment::new(first_offset, cx.now));
         }
         let (id, segment_bytes) = (
             part.id,
@@ -294,7 +294,8 @@ impl Store {
         let key_io = self.io_key();
         let Some(part) = self.parts.get_mut(key) else { return };
         let (id, from) = (part.id, part.destaged_end);
-        let Some(active) = part.segments.last() else { return };
+        let Some(active) = part.segments.last_mut() else { return };
+        active.begin_life(cx.now);
         let (segment, at, file) = (active.base_offset, active.written, active.file);
         let FileState::Open(file) = file else { return };
         let mut buf = self.pool.take(frame_bytes);
@@ -392,7 +393,10 @@ impl Store {
         for placed in &write.frames {
             segment.end_offset = placed.last_offset + 1;
             segment.max_timestamp = segment.max_timestamp.max(placed.max_timestamp);
-            if let IndexState::Loaded(index) = &mut segment.index {
+            // An index that came from a file while this was written may end before it: readers fill the gap.
+            if let IndexState::Loaded(index) = &mut segment.index
+                && index.continues_at(placed.base_offset, placed.position)
+            {
                 index.add(
                     placed.base_offset,
                     placed.last_offset,
@@ -402,7 +406,9 @@ impl Store {
                 );
             }
         }
-        if let IndexState::Loaded(index) = &mut segment.index {
+        if let IndexState::Loaded(index) = &mut segment.index
+            && index.covered_end == segment.end_offset
+        {
             index.covered_position = segment.written;
         }
         if fenced {

@@ -11,9 +11,12 @@ use crate::sim::prng::Prng;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
+const EBADF: i32 = 9;
 const EIO: i32 = 5;
 const ENOENT: i32 = 2;
 const ENOSPC: i32 = 28;
+/// The name of a file that another has replaced.
+const NAMELESS: &str = "";
 
 /// What may go wrong, in percent of operations.
 #[derive(Clone, Debug, Default)]
@@ -158,6 +161,18 @@ impl SimIo {
             .unwrap_or_else(|| format!("closed file {}", file.0))
     }
 
+    /// The name now belongs to another file: what is under way for the one before reaches nothing that has a name.
+    fn detach(&mut self, path: &str) {
+        self.files.retain(|_, name| name != path);
+        for op in self.in_flight.values_mut() {
+            if let Op::Write { name, .. } | Op::Read { name, .. } | Op::Sync { name, .. } = op
+                && name == path
+            {
+                *name = NAMELESS.into();
+            }
+        }
+    }
+
     /// Completes the next operation that is due.
     pub fn complete(&mut self, now_ns: u64, disk: &mut SimDisk) -> Option<Event> {
         let entry = self.in_flight.first_entry()?;
@@ -180,6 +195,8 @@ impl SimIo {
                 let failed = self.chance.chance(fails);
                 let result = if failed {
                     Err(EIO)
+                } else if name == NAMELESS {
+                    Ok(())
                 } else {
                     disk.write(&name, at, &data, durable)
                 };
@@ -195,6 +212,9 @@ impl SimIo {
                 Event::Read { key, result }
             }
             Op::Sync { key, name, covers } => {
+                if name == NAMELESS {
+                    return Some(Event::Synced { key, result: Ok(()) });
+                }
                 if self.chance.chance(self.faults.segment_error) {
                     disk.lose_pending(&name);
                     return Some(Event::Synced { key, result: Err(EIO) });
@@ -224,10 +244,12 @@ impl SimIo {
         match job {
             Job::CreateSegment { file, path, bytes } => {
                 disk.create(&path.0, vec![0; *bytes as usize])?;
+                self.detach(&path.0);
                 self.files.insert(*file, path.0.clone());
             }
-            Job::Extend { path, to, .. } => disk.extend(&path.0, *to)?,
-            Job::Truncate { path, to, .. } => disk.truncate(&path.0, *to),
+            Job::Extend { file, path, to } if self.files.contains_key(file) => disk.extend(&path.0, *to)?,
+            Job::Truncate { file, path, to } if self.files.contains_key(file) => disk.truncate(&path.0, *to),
+            Job::Extend { .. } | Job::Truncate { .. } => return Err(EBADF),
             Job::Open { file, path } => {
                 disk.file(&path.0).ok_or(ENOENT)?;
                 self.files.insert(*file, path.0.clone());
@@ -258,7 +280,7 @@ impl SimIo {
         let mut writes = Vec::new();
         for (_, op) in std::mem::take(&mut self.in_flight) {
             match op {
-                Op::Write { name, at, data, .. } => writes.push((name, at, data)),
+                Op::Write { name, at, data, .. } if name != NAMELESS => writes.push((name, at, data)),
                 Op::Job { job, .. } if self.chance.chance(50) => {
                     let _ = self.run(&job, disk);
                 }
