@@ -87,7 +87,8 @@ impl Edge {
     }
     /// Monotonic time, nanoseconds, at which [`on_tick`](Self::on_tick) is wanted.
     pub fn next_deadline(&self) -> Option<u64> {
-        [self.sessions.next_deadline(), self.shared.timers.next_deadline()]
+        let timers = self.shared.timers.next_deadline();
+        [self.sessions.next_deadline(), timers, self.shared.overdue.next_check()]
             .into_iter()
             .flatten()
             .min()
@@ -165,9 +166,27 @@ impl Edge {
         while let Some(op) = self.shared.timers.pop_due(cx.now.mono_ns) {
             self.proceed(cx, op, finish::deadline);
         }
+        if self.shared.overdue.begin_check(cx.now.mono_ns) {
+            for op in self.overdue_produces(cx.now.mono_ns) {
+                self.proceed(cx, op, |call, _, state| finish::overdue(call, state));
+            }
+        }
         for (conn, reason) in self.sessions.sweep(cx.now.mono_ns) {
             self.close(cx, conn, reason);
         }
+    }
+
+    /// Produces that have waited too long; the next look is for the others.
+    fn overdue_produces(&mut self, now_ns: u64) -> Vec<SlabKey> {
+        let mut found = Vec::new();
+        for (key, op) in self.ops.iter() {
+            match &op.state {
+                Some(State::Produce(op)) if op.is_overdue(now_ns) => found.push(key),
+                Some(State::Produce(op)) => self.shared.overdue.note(op),
+                _ => {}
+            }
+        }
+        found
     }
 
     /// Takes no new requests, answers what waits, closes every connection when its answers are sent.

@@ -46,6 +46,14 @@ pub(super) fn deadline(call: &mut Call, shared: &mut Shared, state: State) -> St
     }
 }
 
+/// A produce has waited for durability for as long as its client allowed.
+pub(super) fn overdue(call: &mut Call, state: State) -> Step<State> {
+    match state {
+        State::Produce(op) => produce::expire(call, op).map(State::Produce),
+        state => Step::Wait(state),
+    }
+}
+
 /// Producer ids are there.
 pub(super) fn producer_id(call: &mut Call, shared: &mut Shared, state: State) -> Step<State> {
     match state {

@@ -4,6 +4,7 @@
 //! that acks=0 has no answer to say so: any failure closes the connection (KafkaApis.handleProduceRequest).
 
 use super::call::{Call, Numbering, Step, malformed, place};
+use super::state::Shared;
 use crate::controller::image::{Image, Topic};
 use crate::partition::request::{OwnerRequest, ProducePart, ProduceResult};
 use crate::wire::error::ErrorCode;
@@ -18,12 +19,59 @@ use std::sync::Arc;
 /// frame of nothing but empty partitions must not be followed to its end.
 const PARTS_MAX: usize = 100_000;
 
+/// Least wait for durability. Kafka's `timeout.ms` bounds the wait for replicas, its own append being done at once; ours goes
+/// through the disk, so a client that allows next to nothing still gets what one slow flush takes.
+const TIMEOUT_MS_MIN: i32 = 100;
+/// Least time between two looks for overdue produces, nanoseconds.
+const CHECK_PAUSE_NS: u64 = 50_000_000;
+
 /// A produce that waits for owners: the answer as far as it is known.
 pub(crate) struct ProduceOp {
     response: ProduceResponse,
     numbering: Numbering,
     remaining: usize,
     wants_ack: bool,
+    /// Monotonic time at which the client is told that it took too long, nanoseconds.
+    deadline_ns: u64,
+}
+
+/// When to look for produces that have waited too long. One time for all of them: nothing is armed for a single request.
+#[derive(Default)]
+pub(crate) struct Overdue {
+    check_ns: Option<u64>,
+    checked_ns: u64,
+}
+
+impl Overdue {
+    /// Monotonic time of the next look, nanoseconds.
+    pub fn next_check(&self) -> Option<u64> {
+        self.check_ns
+    }
+    /// A produce waits, at most until its deadline.
+    pub fn note(&mut self, op: &ProduceOp) {
+        if op.wants_ack {
+            let at = op.deadline_ns.max(self.checked_ns + CHECK_PAUSE_NS);
+            self.check_ns = Some(self.check_ns.map_or(at, |earlier| earlier.min(at)));
+        }
+    }
+    /// True when it is time to look; then every produce that may go on waiting has to be noted again.
+    pub fn begin_check(&mut self, now_ns: u64) -> bool {
+        let due = self.check_ns.is_some_and(|at| at <= now_ns);
+        if due {
+            *self = Overdue {
+                check_ns: None,
+                checked_ns: now_ns,
+            };
+        }
+        due
+    }
+}
+
+impl ProduceOp {
+    /// True when the client has waited long enough for its acknowledgement.
+    pub fn is_overdue(&self, now_ns: u64) -> bool {
+        self.wants_ack && self.deadline_ns <= now_ns
+    }
 }
 
 /// A request being started.
@@ -37,7 +85,7 @@ struct Source<'a> {
 /// Error and text of a partition that is not asked for.
 type Refusal = (ErrorCode, &'static str);
 
-pub(super) fn start(call: &mut Call, frame: &Bytes, body: &[u8]) -> Step<ProduceOp> {
+pub(super) fn start(call: &mut Call, shared: &mut Shared, frame: &Bytes, body: &[u8]) -> Step<ProduceOp> {
     let request = match ProduceRequest::decode(call.meta.version, body) {
         Ok(request) => request,
         Err(error) => return malformed(call.meta, &error),
@@ -55,10 +103,14 @@ pub(super) fn start(call: &mut Call, frame: &Bytes, body: &[u8]) -> Step<Produce
         numbering: Numbering::default(),
         remaining: 0,
         wants_ack: request.acks != 0,
+        deadline_ns: call.cx.now.mono_ns + request.timeout_ms.max(TIMEOUT_MS_MIN) as u64 * 1_000_000,
     };
     op.response.topics.reserve_exact(request.topic_count());
     for asked in request.topics() {
         start_topic(call, &source, &asked, &mut op);
+    }
+    if op.remaining > 0 {
+        shared.overdue.note(&op);
     }
     proceed(call, op, true)
 }
@@ -84,7 +136,11 @@ fn start_topic(call: &mut Call, source: &Source, asked: &ProduceTopic, op: &mut 
             ..Default::default()
         };
         match sent.and_then(|topic| send(call, source, topic, &partition, part)) {
-            Ok(()) => op.remaining += 1,
+            Ok(()) => {
+                op.remaining += 1;
+                // What it answers if the owner does not in time.
+                result.error = ErrorCode::RequestTimedOut;
+            }
             Err((error, message)) => {
                 result.error = error;
                 result.error_message = (!message.is_empty()).then(|| message.to_string());
@@ -116,6 +172,17 @@ pub(super) fn finish(call: &mut Call, mut op: ProduceOp, part: u32, result: Prod
         name_leaders(call.cx.newest, &mut op.response);
     }
     op.remaining = op.remaining.saturating_sub(1);
+    proceed(call, op, false)
+}
+
+/// The deadline has passed: partitions without an answer are answered with REQUEST_TIMED_OUT. Their records may become durable
+/// later, as in Kafka; the owner's late reply finds a dead key.
+pub(super) fn expire(call: &mut Call, mut op: ProduceOp) -> Step<ProduceOp> {
+    let partitions = op.response.topics.iter_mut().flat_map(|topic| &mut topic.partitions);
+    for partition in partitions.filter(|p| p.error == ErrorCode::RequestTimedOut) {
+        partition.error_message = Some("the disk did not make the records durable within the request's timeout".into());
+    }
+    op.remaining = 0;
     proceed(call, op, false)
 }
 

@@ -6,7 +6,7 @@ use super::fetch::FetchOp;
 use super::fetch::sessions::FetchSessions;
 use super::init_producer_id::ProducerIds;
 use super::offsets::{DeleteRecordsOp, EpochEndOp, ListOffsetsOp};
-use super::produce::ProduceOp;
+use super::produce::{Overdue, ProduceOp};
 use crate::base::slab::SlabKey;
 use crate::base::timers::Timers;
 
@@ -27,6 +27,8 @@ pub(crate) enum State {
 pub(crate) struct Shared {
     /// Deadlines of long polls.
     pub timers: Timers<SlabKey>,
+    /// Produces that wait for durability.
+    pub overdue: Overdue,
     pub fetch_sessions: FetchSessions,
     pub producer_ids: ProducerIds,
     /// `fetch.max.bytes`.
@@ -37,6 +39,7 @@ impl Shared {
     pub fn new(config: &EdgeConfig) -> Shared {
         Shared {
             timers: Timers::default(),
+            overdue: Overdue::default(),
             fetch_sessions: FetchSessions::new(config.fetch_sessions_max, config.seed),
             producer_ids: ProducerIds::new(config.producer_id_block),
             fetch_bytes_max: config.fetch_bytes_max,

@@ -52,8 +52,12 @@ impl<S> Ops<S> {
     pub fn is_empty(&self) -> bool {
         self.slab.is_empty()
     }
+    /// All operations, in slot order.
+    pub fn iter(&self) -> impl Iterator<Item = (SlabKey, &Op<S>)> {
+        self.slab.iter()
+    }
     /// Keys of all operations, in slot order.
     pub fn keys(&self) -> Vec<SlabKey> {
-        self.slab.iter().map(|(key, _)| key).collect()
+        self.iter().map(|(key, _)| key).collect()
     }
 }

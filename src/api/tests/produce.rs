@@ -386,3 +386,70 @@ fn answers_are_counted_with_their_bytes_and_errors() {
     assert!(counters.request_bytes > bytes && counters.response_bytes > 0);
     assert!(counters.duration.max_ns() >= 4_000);
 }
+
+#[test]
+fn a_disk_that_hangs_longer_than_the_timeout_is_told_to_the_client() {
+    for acks in [-1, 1] {
+        let mut rig = Rig::new();
+        rig.create("t", 2, &[]);
+        let both = [(0, Some(BATCH)), (1, Some(BATCH))];
+        rig.send(produce(9, 1, acks, TopicRef::Name("t"), &both));
+        let (_, first, _) = rig.question();
+        let (_, second, _) = rig.question();
+        rig.owner_answers(first, done(7));
+        rig.advance_ms(999);
+        assert_eq!(rig.reply(CONN), None, "the client allowed 1000 ms");
+        rig.advance_ms(1);
+        let response = rig.produced(9, 1);
+        let partitions = &response.topics[0].partitions;
+        assert_eq!((partitions[0].error, partitions[0].base_offset), (ErrorCode::None, 7));
+        assert_eq!(
+            (partitions[1].error, partitions[1].base_offset),
+            (ErrorCode::RequestTimedOut, -1)
+        );
+        assert!(partitions[1].error_message.is_some());
+        rig.owner_answers(second, done(8));
+        assert_eq!(rig.reply(CONN), None, "the late answer finds nobody");
+        assert!(!rig.is_closed());
+    }
+}
+
+#[test]
+fn each_produce_has_its_own_timeout_and_none_is_forgotten() {
+    let mut rig = Rig::new();
+    rig.create("t", 1, &[]);
+    let with_timeout = |correlation_id, acks, timeout_ms| {
+        frame(ApiKey::Produce, 9, correlation_id, |out| {
+            let parts = [ProducePartition {
+                index: 0,
+                records: Some(BATCH),
+            }];
+            encode_request(9, (None, acks, timeout_ms), &[(TopicRef::Name("t"), &parts[..])], out);
+        })
+    };
+    rig.send(with_timeout(1, -1, 300));
+    rig.send(with_timeout(2, 1, 0));
+    rig.send(with_timeout(3, 0, 1));
+    rig.send(with_timeout(4, -1, 5000));
+    rig.advance_ms(99);
+    assert_eq!(rig.reply(CONN), None);
+    for (wait_ms, correlation_id) in [(201, 1), (0, 2), (4700, 4)] {
+        rig.advance_ms(wait_ms);
+        let response = rig.produced(9, correlation_id);
+        assert_eq!(response.topics[0].partitions[0].error, ErrorCode::RequestTimedOut);
+    }
+    assert_eq!(rig.reply(CONN), None, "acks=0 has no answer");
+    assert!(!rig.is_closed());
+}
+
+#[test]
+fn a_produce_that_waits_for_the_disk_is_not_cut_short_by_a_drain() {
+    let mut rig = Rig::new();
+    rig.create("t", 1, &[]);
+    rig.send(produce(9, 1, -1, TopicRef::Name("t"), &[(0, Some(BATCH))]));
+    let (_, to, _) = rig.question();
+    rig.call(|edge, cx| edge.on_drain(cx));
+    assert_eq!(rig.reply(CONN), None);
+    rig.owner_answers(to, done(7));
+    assert_eq!(rig.produced(9, 1).topics[0].partitions[0].error, ErrorCode::None);
+}
