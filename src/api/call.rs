@@ -104,8 +104,11 @@ impl Call<'_, '_> {
 /// Decodes a control request, or closes the connection.
 macro_rules! decode {
     ($api:ty, $call:expr, $body:expr) => {
-        match <$api as crate::wire::message::Api>::decode($call.meta.version, $body) {
-            Ok(request) => request,
+        match <$api as crate::wire::message::Api>::decode_counting($call.meta.version, $body) {
+            Ok((request, left)) => {
+                $call.cx.metrics.request_trailing_bytes += left as u64;
+                request
+            }
             Err(error) => return $crate::api::call::malformed($call.meta, &error),
         }
     };

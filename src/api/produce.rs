@@ -90,6 +90,7 @@ pub(super) fn start(call: &mut Call, shared: &mut Shared, frame: &Bytes, body: &
         Ok(request) => request,
         Err(error) => return malformed(call.meta, &error),
     };
+    call.cx.metrics.request_trailing_bytes += request.trailing_bytes as u64;
     if request.topic_count().max(request.partition_count()) > PARTS_MAX {
         return Step::Close(format!("a produce of more than {PARTS_MAX} partitions"));
     }

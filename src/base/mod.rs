@@ -5,6 +5,7 @@
 pub mod buf;
 pub mod effect;
 pub mod ids;
+pub mod log_limit;
 pub mod planted;
 pub mod pool;
 pub mod slab;

@@ -184,6 +184,13 @@ fn loops(out: &mut Exposition, shards: &[(String, &Snapshot)]) {
         "Connections refused or closed for breaking a limit.",
         |m| m.refused,
     );
+    per_shard(
+        out,
+        shards,
+        "ringlog_requests_trailing_bytes_total",
+        "Bytes behind the end of requests: left unread, as Kafka does.",
+        |m| m.request_trailing_bytes,
+    );
     per_shard(out, shards, "ringlog_partitions", "Partitions owned.", |m| m.partitions);
     per_shard(
         out,

@@ -154,6 +154,8 @@ pub struct ShardMetrics {
     pub journal_used_bytes: u64,
     /// Gauge: journal bytes in all files.
     pub journal_size_bytes: u64,
+    /// Bytes behind the end of requests, which nobody reads.
+    pub request_trailing_bytes: u64,
     /// Times that a produce had to wait or was refused because the journal or memory was full.
     pub backpressure: u64,
     memory: [u64; MemoryKind::ALL.len()],
@@ -195,6 +197,7 @@ impl Default for ShardMetrics {
             journal_used_bytes: 0,
             journal_size_bytes: 0,
             backpressure: 0,
+            request_trailing_bytes: 0,
             memory: [0; MemoryKind::ALL.len()],
             stages: Default::default(),
             apis,
@@ -294,6 +297,7 @@ impl ShardMetrics {
         self.journal_used_bytes += other.journal_used_bytes;
         self.journal_size_bytes += other.journal_size_bytes;
         self.backpressure += other.backpressure;
+        self.request_trailing_bytes += other.request_trailing_bytes;
     }
 }
 

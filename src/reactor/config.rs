@@ -1,5 +1,6 @@
 //! What a reactor is given.
 
+use super::gate::Gate;
 use super::machine::{Clock, JobRunner};
 use super::mailbox::Mailbox;
 use super::mesh::MeshPort;
@@ -20,8 +21,6 @@ pub struct Tuning {
     pub recv_buffers: u16,
     /// Bytes of one receive buffer.
     pub recv_buffer_bytes: usize,
-    /// Open connections; more are closed at once.
-    pub connections_max: usize,
     /// Completions, and messages, taken in one round, so that a round stays short.
     pub events_per_round: usize,
     /// Longest time to poll before sleeping while there is traffic; zero = always sleep.
@@ -39,7 +38,6 @@ impl Default for Tuning {
             completions: 4096,
             recv_buffers: 256,
             recv_buffer_bytes: 16 << 10,
-            connections_max: 100_000,
             events_per_round: 256,
             spin_max: Duration::ZERO,
             read_pool_bytes: 8 << 20,
@@ -56,6 +54,8 @@ pub struct ReactorConfig {
     pub clock: Clock,
     /// Its listening sockets, see [`super::listen`].
     pub listeners: Vec<OwnedFd>,
+    /// The node's limits of connections; those beyond are closed at once.
+    pub gate: Arc<Gate>,
     /// Files that recovery left open, by the ids the machine knows them by.
     pub files: Vec<(FileId, Arc<OwnedFd>)>,
     /// Its place among the shards.

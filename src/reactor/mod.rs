@@ -10,6 +10,7 @@
 mod buffers;
 mod config;
 mod disk;
+mod gate;
 mod listen;
 mod machine;
 mod mailbox;
@@ -29,6 +30,7 @@ mod tests;
 mod toy;
 
 pub use config::{ReactorConfig, Tuning};
+pub use gate::Gate;
 pub use listen::listen;
 pub use machine::{Clock, JobRequest, JobRunner, Machine};
 pub use mailbox::{Mailbox, Note, ShardHandle, mailbox};

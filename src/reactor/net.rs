@@ -4,6 +4,7 @@
 //! still holds of it completes unseen (each operation keeps the descriptor open until then, so its number is not reused).
 
 use super::buffers::{GROUP, RecvBuffers};
+use super::gate::{Gate, Pass};
 use super::listen::peer_of;
 use super::ops::{Io, Op, Sending};
 use crate::base::ids::ConnId;
@@ -13,8 +14,10 @@ use bytes::{Bytes, BytesMut};
 use io_uring::squeue::Flags;
 use io_uring::{cqueue, opcode, types};
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// `IORING_RECVSEND_POLL_FIRST`: nothing is expected yet, so do not try before waiting.
 const POLL_FIRST: u16 = 1;
@@ -25,14 +28,15 @@ struct Conn {
     fd: Rc<OwnedFd>,
     /// The last receive left bytes in the socket.
     more: bool,
+    _pass: Pass,
 }
 
 /// What an accept gave.
 pub enum Accepted {
     /// A connection to tell the machine about.
     Event(Event),
-    /// Refused: the limit is reached, or the shard is draining.
-    Refused,
+    /// Refused: why, and by whom it was tried.
+    Refused(IpAddr, String),
     /// Nothing, for now.
     Nothing,
 }
@@ -41,7 +45,7 @@ pub enum Accepted {
 pub struct Net {
     listeners: Vec<OwnedFd>,
     conns: Slab<Conn>,
-    conns_max: usize,
+    gate: Arc<Gate>,
     buffers: RecvBuffers,
     /// Connections whose receive found no buffer, oldest first.
     starved: VecDeque<SlabKey>,
@@ -53,11 +57,11 @@ pub struct Net {
 
 impl Net {
     /// Starts to accept on the listeners.
-    pub fn new(io: &mut Io, listeners: Vec<OwnedFd>, conns_max: usize, buffers: RecvBuffers) -> Net {
+    pub fn new(io: &mut Io, listeners: Vec<OwnedFd>, gate: Arc<Gate>, buffers: RecvBuffers) -> Net {
         let net = Net {
             listeners,
             conns: Slab::default(),
-            conns_max,
+            gate,
             buffers,
             starved: VecDeque::new(),
             paused: Vec::new(),
@@ -138,13 +142,19 @@ impl Net {
         }
         // SAFETY: the kernel just gave us this descriptor.
         let fd = unsafe { OwnedFd::from_raw_fd(result) };
-        if self.draining || self.conns.len() >= self.conns_max {
-            return Accepted::Refused;
-        }
         let peer = peer_of(fd.as_raw_fd());
+        let pass = match self.draining {
+            true => Err("the broker is stopping".into()),
+            false => self.gate.enter(peer),
+        };
+        let pass = match pass {
+            Ok(pass) => pass,
+            Err(reason) => return Accepted::Refused(peer, reason),
+        };
         let key = self.conns.insert(Conn {
             fd: Rc::new(fd),
             more: false,
+            _pass: pass,
         });
         Accepted::Event(Event::Accepted {
             conn: conn_id(key),

@@ -14,6 +14,7 @@ use super::spin::Spin;
 use super::wake::Waker;
 use crate::base::effect::{Effect, Job};
 use crate::base::ids::{JobKey, Now};
+use crate::base::log_limit::LogLimit;
 use crate::metrics::{Latency, MemoryKind};
 use crate::shard::event::{Event, ShardMessage};
 use crate::shard::out::Out;
@@ -79,6 +80,7 @@ struct Reactor<M> {
     asked_to_drain: bool,
     asked_to_stop: bool,
     counters: Counters,
+    refusals: LogLimit,
 }
 
 impl<M: Machine> Reactor<M> {
@@ -92,7 +94,7 @@ impl<M: Machine> Reactor<M> {
         let fd = unsafe { BorrowedFd::borrow_raw(ring.fd()) };
         config.port.announce(fd).map_err(|e| explain_setup(&e))?;
         let mut io = Io::new(ring);
-        let net = Net::new(&mut io, config.listeners, tuning.connections_max, buffers);
+        let net = Net::new(&mut io, config.listeners, config.gate, buffers);
         let disk = Disk::new(config.files, tuning.read_pool_bytes, config.jobs);
         let mut reactor = Reactor {
             io,
@@ -110,6 +112,7 @@ impl<M: Machine> Reactor<M> {
             asked_to_drain: false,
             asked_to_stop: false,
             counters: Counters::default(),
+            refusals: LogLimit::default(),
         };
         reactor.listen_for_wakes();
         Ok(reactor)
@@ -231,8 +234,11 @@ impl<M: Machine> Reactor<M> {
             .on_accept(&mut self.io, listener, entry.result(), more, now.mono_ns)
         {
             Accepted::Event(event) => Some(event),
-            Accepted::Refused => {
+            Accepted::Refused(peer, reason) => {
                 self.counters.refused += 1;
+                if let Some(suppressed) = self.refusals.admit(now.mono_ns) {
+                    tracing::warn!(%peer, reason, suppressed, "connection refused");
+                }
                 None
             }
             Accepted::Nothing => None,

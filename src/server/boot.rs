@@ -15,7 +15,7 @@ use crate::background::{self, Background, BackgroundConfig};
 use crate::base::ids::ShardId;
 use crate::control::{Control, ControlConfig, Order, Phase};
 use crate::controller::machine::{Controller, ControllerConfig};
-use crate::reactor::{self, Clock, Exit, MeshPort, Note, ReactorConfig, Refusal, ShardHandle, mailbox, mesh};
+use crate::reactor::{self, Clock, Exit, Gate, MeshPort, Note, ReactorConfig, Refusal, ShardHandle, mailbox, mesh};
 use crate::shard::event::ShardMessage;
 use crate::shard::shard::Shard;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -135,6 +135,7 @@ impl Broker {
             seed,
         };
         let crew = Crew {
+            gate: sizes.gate(),
             sizes,
             clock,
             background: &background,
@@ -350,6 +351,7 @@ fn spare_cpu(config: &Config, host: &Host) -> Option<usize> {
 /// What starting the shards needs.
 struct Crew<'a> {
     sizes: Sizes<'a>,
+    gate: Arc<Gate>,
     clock: Clock,
     background: &'a Background,
     stopper: &'a Stopper,
@@ -414,6 +416,7 @@ impl Crew<'_> {
             tuning: self.sizes.tuning(),
             clock: self.clock,
             listeners: vec![listener],
+            gate: self.gate.clone(),
             files,
             port,
             mailbox: inbox,

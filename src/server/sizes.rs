@@ -8,10 +8,11 @@ use crate::api::edge::EdgeConfig;
 use crate::base::ids::ShardId;
 use crate::log::journal::JournalConfig;
 use crate::partition::store::StoreConfig;
-use crate::reactor::Tuning;
+use crate::reactor::{Gate, Tuning};
 use crate::session::limits::SessionLimits;
 use crate::shard::shard::ShardConfig;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
@@ -83,19 +84,14 @@ impl Sizes<'_> {
 
     fn edge(&self, id: ShardId) -> EdgeConfig {
         let share = self.share();
-        let shards = u64::from(self.config.shards.max(1));
         let idle = self
             .text("connections.max.idle.ms")
             .and_then(|text| text.parse::<i64>().ok())
             .unwrap_or(600_000);
-        // The kernel spreads connections over shards; each gets its part of the node's limit.
-        let part = |key: &str| self.number(key, i32::MAX as u64).div_ceil(shards) as usize;
         let limits = SessionLimits {
             frame_bytes_max: self.number("socket.request.max.bytes", 100 << 20) as usize,
             memory_bytes_max: (share / 4) as usize,
             idle_ms_max: u64::try_from(idle).ok(),
-            connections_max: part("max.connections"),
-            connections_per_ip_max: part("max.connections.per.ip"),
             ..SessionLimits::default()
         };
         EdgeConfig {
@@ -107,12 +103,17 @@ impl Sizes<'_> {
         }
     }
 
+    /// The node's limits of connections.
+    pub fn gate(&self) -> Arc<Gate> {
+        let limit = |key: &str| self.number(key, i32::MAX as u64) as usize;
+        Gate::new(limit("max.connections"), limit("max.connections.per.ip"))
+    }
+
     /// Sizes of the loops.
     pub fn tuning(&self) -> Tuning {
         let share = self.share();
         Tuning {
             recv_buffers: if share >= 256 * MIB { 512 } else { 128 },
-            connections_max: self.number("max.connections", 100_000).min(1_000_000) as usize,
             read_pool_bytes: (share / 64).clamp(MIB, 16 * MIB) as usize,
             spin_max: Duration::ZERO,
             ..Tuning::default()

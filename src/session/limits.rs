@@ -36,10 +36,6 @@ pub struct SessionLimits {
     pub memory_bytes_max: usize,
     /// `connections.max.idle.ms`; `None` = never close.
     pub idle_ms_max: Option<u64>,
-    /// Connections of the shard.
-    pub connections_max: usize,
-    /// Connections of one address to the shard.
-    pub connections_per_ip_max: usize,
 }
 
 impl Default for SessionLimits {
@@ -50,36 +46,6 @@ impl Default for SessionLimits {
             reply_bytes_max: 8 << 20,
             memory_bytes_max: 256 << 20,
             idle_ms_max: Some(600_000),
-            connections_max: 100_000,
-            connections_per_ip_max: 100_000,
         }
-    }
-}
-
-/// Lines that hostile clients may write into the log in each second of a shard.
-const LOG_LINES_PER_SECOND: u32 = 10;
-
-/// Bounds the log lines that clients can cause.
-#[derive(Default)]
-pub struct LogLimit {
-    second: u64,
-    lines: u32,
-    suppressed: u64,
-}
-
-impl LogLimit {
-    /// Whether a line may be written now, and how many were left out since the last one.
-    pub fn admit(&mut self, now_ns: u64) -> Option<u64> {
-        let second = now_ns / 1_000_000_000;
-        if second != self.second {
-            self.second = second;
-            self.lines = 0;
-        }
-        self.lines += 1;
-        if self.lines > LOG_LINES_PER_SECOND {
-            self.suppressed += 1;
-            return None;
-        }
-        Some(std::mem::take(&mut self.suppressed))
     }
 }

@@ -7,7 +7,6 @@ use super::slots::Reply;
 use crate::base::effect::{Effect, Effects};
 use crate::base::ids::ConnId;
 use bytes::{Bytes, BytesMut};
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// The connections of one shard.
@@ -15,7 +14,6 @@ pub struct SessionTable {
     limits: SessionLimits,
     sessions: Vec<Option<Session>>,
     count: usize,
-    per_ip: BTreeMap<IpAddr, usize>,
     memory_used: usize,
     /// Of that, memory of frames that are not whole.
     frames_used: usize,
@@ -36,7 +34,6 @@ impl SessionTable {
             limits,
             sessions: Vec::new(),
             count: 0,
-            per_ip: BTreeMap::new(),
             memory_used: 0,
             frames_used: 0,
             dirty: Vec::new(),
@@ -72,23 +69,10 @@ impl SessionTable {
     ///
     /// # Errors
     /// Why it is refused; the connection is to be closed.
-    pub fn accept(&mut self, conn: ConnId, peer: IpAddr, now_ns: u64) -> Result<(), String> {
+    pub fn accept(&mut self, conn: ConnId, peer: IpAddr, now_ns: u64) -> Result<(), &'static str> {
         if self.draining {
-            return Err("the broker is stopping".into());
+            return Err("the broker is stopping");
         }
-        if self.count >= self.limits.connections_max {
-            return Err(format!(
-                "{} connections are open, raise max.connections to allow more",
-                self.count
-            ));
-        }
-        let same = self.per_ip.entry(peer).or_insert(0);
-        if *same >= self.limits.connections_per_ip_max {
-            return Err(format!(
-                "{same} connections from {peer} are open, raise max.connections.per.ip to allow more"
-            ));
-        }
-        *same += 1;
         let index = conn.index as usize;
         if self.sessions.len() <= index {
             self.sessions.resize_with(index + 1, || None);
@@ -115,12 +99,6 @@ impl SessionTable {
         self.count -= 1;
         self.memory_used -= session.accounted;
         self.frames_used -= session.accounted_frame;
-        if let Some(same) = self.per_ip.get_mut(&session.peer) {
-            *same -= 1;
-            if *same == 0 {
-                self.per_ip.remove(&session.peer);
-            }
-        }
         if self.privileged == Some(conn) {
             self.privileged = None;
         }

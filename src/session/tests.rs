@@ -1,8 +1,9 @@
 //! Slots keep order; the inbox cuts frames without copying whole ones.
 
 use super::inbox::{FrameError, Inbox, Want};
-use super::limits::{DIRECT_BYTES_MIN, LogLimit, PARTIAL_BYTES_START};
+use super::limits::{DIRECT_BYTES_MIN, PARTIAL_BYTES_START};
 use super::slots::{Reply, ReplySlots};
+use crate::base::log_limit::LogLimit;
 use crate::base::slab::Slab;
 use bytes::{BufMut, Bytes, BytesMut};
 

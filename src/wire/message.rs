@@ -348,6 +348,16 @@ pub trait Api {
         decode_first(Self::KEY, version, &mut Reader::new(body))
     }
 
+    /// As [`decode`](Self::decode), and how many bytes are left behind the request.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    fn decode_counting(version: i16, body: &[u8]) -> Read<(Self::Request, usize)> {
+        let mut reader = Reader::new(body);
+        let request = decode_first(Self::KEY, version, &mut reader)?;
+        Ok((request, reader.left()))
+    }
+
     /// Decodes a request body within `budget`.
     ///
     /// # Errors

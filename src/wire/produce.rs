@@ -38,6 +38,8 @@ pub struct ProduceRequest<'a> {
     topics: &'a [u8],
     topic_count: usize,
     partition_count: usize,
+    /// Bytes behind the request, which nobody reads.
+    pub trailing_bytes: usize,
 }
 
 /// One topic of a Produce request.
@@ -92,6 +94,7 @@ impl<'a> ProduceRequest<'a> {
             topics,
             topic_count,
             partition_count,
+            trailing_bytes: reader.left(),
         })
     }
 

@@ -65,10 +65,11 @@ impl Part {
 }
 
 pub(super) fn start(call: &mut Call, shared: &mut Shared, body: &[u8]) -> Step<Box<FetchOp>> {
-    let request = match FetchRequest::decode(call.meta.version, body) {
-        Ok(request) => request,
+    let (request, left) = match FetchRequest::decode_counting(call.meta.version, body) {
+        Ok(found) => found,
         Err(error) => return malformed(call.meta, &error),
     };
+    call.cx.metrics.request_trailing_bytes += left as u64;
     let by_id = call.meta.version >= TOPIC_IDS_FROM;
     let wishes = wishes(&request, by_id);
     let forgotten = forgotten(&request, by_id);

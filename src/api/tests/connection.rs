@@ -172,9 +172,24 @@ fn bytes_after_a_request_are_left_unread() {
     let mut rig = Rig::new();
     rig.send(raw(&longer));
     assert!(rig.reply(CONN).is_some());
+    assert_eq!(rig.metrics.request_trailing_bytes, 3);
     rig.send(metadata(2));
     assert!(rig.reply(CONN).is_some());
     assert!(rig.closed.is_empty());
+    // The two messages with decoders of their own.
+    rig.create("t", 1, &[]);
+    for (sent, trailing) in [(big_produce(100), 5), (fetch_nothing(), 7)] {
+        let mut longer = BytesMut::from(&sent[4..]);
+        longer.put_bytes(0, trailing);
+        let before = rig.metrics.request_trailing_bytes;
+        rig.send(raw(&longer));
+        assert_eq!(rig.metrics.request_trailing_bytes - before, trailing as u64);
+    }
+    assert!(rig.closed.is_empty());
+}
+
+fn fetch_nothing() -> Bytes {
+    frame(ApiKey::Fetch, 12, 1, |out| FetchRequest::default().encode(12, out))
 }
 
 #[test]
@@ -337,26 +352,6 @@ fn idle_connections_are_closed_10() {
     rig.advance_ms(61_000);
     assert!(rig.is_closed());
     assert_eq!(rig.edge.next_deadline().is_some(), rig.edge.connections() > 0);
-}
-
-#[test]
-fn connections_are_bounded_in_all_and_per_address() {
-    let limits = SessionLimits {
-        connections_max: 3,
-        connections_per_ip_max: 2,
-        ..SessionLimits::default()
-    };
-    let mut rig = limited(limits);
-    let conn = |index| ConnId { index, generation: 1 };
-    rig.connect(conn(1));
-    rig.connect(conn(2));
-    assert_eq!(rig.closed, [conn(2)], "a third of one address");
-    rig.call(|edge, cx| edge.on_accepted(cx, conn(3), [10, 0, 0, 1].into()));
-    rig.call(|edge, cx| edge.on_accepted(cx, conn(4), [10, 0, 0, 2].into()));
-    assert_eq!(rig.closed, [conn(2), conn(4)], "a fourth of all");
-    rig.call(|edge, cx| edge.on_closed(cx, conn(1), None));
-    rig.connect(conn(5));
-    assert_eq!(rig.edge.connections(), 3);
 }
 
 #[test]

@@ -198,13 +198,13 @@ pub const BROKER_KEYS: &[ConfigKey] = &[
         "max.connections",
         Kind::Int(0, i32::MAX),
         "2147483647",
-        "Most connections at a time.",
+        "Most connections to the node at a time; more are closed at once.",
     ),
     key(
         "max.connections.per.ip",
         Kind::Int(0, i32::MAX),
         "2147483647",
-        "Most connections at a time from one address.",
+        "Most connections to the node at a time from one address; more are closed at once.",
     ),
     key(
         "max.incremental.fetch.session.cache.slots",

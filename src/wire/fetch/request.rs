@@ -103,12 +103,21 @@ impl FetchRequest {
     /// # Errors
     /// When the version is not served, or the body does not begin with a request.
     pub fn decode(version: i16, body: &[u8]) -> Read<FetchRequest> {
+        FetchRequest::decode_counting(version, body).map(|(request, _)| request)
+    }
+
+    /// As [`decode`](Self::decode), and how many bytes are left behind the request.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_counting(version: i16, body: &[u8]) -> Read<(FetchRequest, usize)> {
         let mut reader = Reader::new(body);
         if !ApiKey::Fetch.serves(version) {
             let key = ApiKey::Fetch.code();
             return reader.fail(Fault::Unsupported { key, version });
         }
-        FetchRequest::read(&mut reader, Version::of(ApiKey::Fetch, version))
+        let request = FetchRequest::read(&mut reader, Version::of(ApiKey::Fetch, version))?;
+        Ok((request, reader.left()))
     }
 
     /// Writes a request body, as a client does.
