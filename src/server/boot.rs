@@ -10,6 +10,7 @@ use super::file_system::{self, FileSystem};
 use super::node_shard::NodeShard;
 use super::recovery::{self, RecoveredShard};
 use super::sizes::Sizes;
+use super::sweep::sweep;
 use super::{banner, cluster_id, limits, reshard, shard_dirs};
 use crate::background::{self, Background, BackgroundConfig};
 use crate::base::ids::ShardId;
@@ -121,6 +122,7 @@ impl Broker {
         let controller =
             recovery::recover_controller(&shards[0].state, controller_config(config, &found, &advertise, seed))?;
         let image = controller.image();
+        sweep(&found.data_dir.path, &shards, &image);
         let topics = (
             image.topics.len(),
             image.topics.values().map(|topic| topic.partitions.len()).sum(),

@@ -17,3 +17,4 @@ pub mod recovery;
 mod reshard;
 mod shard_dirs;
 mod sizes;
+mod sweep;

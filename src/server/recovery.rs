@@ -9,6 +9,7 @@ use crate::base::ids::FileId;
 use crate::controller::image::Image;
 use crate::controller::machine::{Controller, ControllerConfig};
 use crate::controller::record::{MetaRecord, decode_snapshot};
+use crate::log::checkpoint::Checkpoint;
 use crate::log::recovery::{JournalFile, Recovered, recover};
 use crate::reactor::Refusal;
 use bytes::Bytes;
@@ -36,6 +37,8 @@ pub struct RecoveredShard {
     pub files: Vec<(FileId, Arc<OwnedFd>)>,
     /// Size of its journal files, if it has any.
     pub journal_file: Option<u64>,
+    /// There is a checkpoint, and no copy of it is damaged: the one recovered from is the newest.
+    pub checkpoint_sound: bool,
 }
 
 /// Number in `journal-<seq>.jnl`.
@@ -61,6 +64,13 @@ pub fn recover_shard(data_dir: &Path, shard: u16) -> Result<RecoveredShard, Refu
     }
     let first = read_checkpoint(&directory.join("checkpoint.a"))?;
     let second = read_checkpoint(&directory.join("checkpoint.b"))?;
+    let copies = [&first, &second];
+    let mut found = copies
+        .into_iter()
+        .flatten()
+        .map(|copy| Checkpoint::decode(copy))
+        .peekable();
+    let checkpoint_sound = found.peek().is_some() && found.all(|copy| copy.is_ok());
     let state = recover([first.as_deref(), second.as_deref()], journal).map_err(|damage| Refusal {
         cause: format!("{} is damaged: {damage}", directory.display()),
         remedy: format!(
@@ -72,6 +82,7 @@ pub fn recover_shard(data_dir: &Path, shard: u16) -> Result<RecoveredShard, Refu
         state,
         files,
         journal_file,
+        checkpoint_sound,
     })
 }
 

@@ -1,0 +1,209 @@
+//! At start: removes segment and index files that nothing needs any more: those that a failed flush or a crash left behind.
+//!
+//! Which these are is decidable once a shard is recovered, and only then. From a partition's flushed end on every record is in
+//! memory and in the journal, and goes into new segments, whose creation replaces a file of that name; below it every record is
+//! in a segment that the checkpoint names. So a file that the checkpoint does not name is never read again. Where the checkpoint
+//! might not be the newest (a copy of it is damaged), says nothing of a partition, or where the metadata does not give the
+//! partition to this shard, nothing is touched: after damage such files may be all that is left.
+
+use super::recovery::RecoveredShard;
+use crate::base::ids::{PartitionId, ShardId};
+use crate::controller::image::Image;
+use crate::log::recovery::RecoveredPartition;
+use crate::log::segment::partition_directory;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::{fs, io};
+
+/// Digits of a base offset in a file's name.
+const DIGITS: usize = 20;
+
+/// Removes what no partition needs; how many files that were. A file that cannot be removed stays, with a line in the log.
+pub fn sweep(data_dir: &Path, shards: &[RecoveredShard], image: &Image) -> usize {
+    let mut removed = 0;
+    for (number, shard) in (0..)
+        .map(ShardId)
+        .zip(shards)
+        .filter(|(_, shard)| shard.checkpoint_sound)
+    {
+        for (id, found) in &shard.state.partitions {
+            let is_known = found.base.flushed_end > 0 && found.broken.is_none();
+            if !is_known || image.owner(*id) != Some(number) {
+                continue;
+            }
+            match sweep_partition(data_dir, *id, found) {
+                Ok(count) => removed += count,
+                Err(error) => tracing::warn!("looking for unused files of {}: {error}", partition_directory(*id).0),
+            }
+        }
+    }
+    if removed > 0 {
+        tracing::info!(
+            files = removed,
+            "removed segment files that an earlier failure or crash had left behind"
+        );
+    }
+    removed
+}
+
+fn sweep_partition(data_dir: &Path, id: PartitionId, found: &RecoveredPartition) -> io::Result<usize> {
+    let entries = match fs::read_dir(data_dir.join(partition_directory(id).0)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    let named: BTreeSet<i64> = found.base.segments.iter().map(|segment| segment.base_offset).collect();
+    let mut removed = 0;
+    for entry in entries {
+        let entry = entry?;
+        let base = base_offset(&entry.file_name().to_string_lossy());
+        if base.is_some_and(|base| !named.contains(&base)) {
+            fs::remove_file(entry.path())?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// The offset in the name of a segment or index file; `None` for any other file.
+fn base_offset(name: &str) -> Option<i64> {
+    let digits = name.strip_suffix(".seg").or_else(|| name.strip_suffix(".idx"))?;
+    let plain = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ids::TopicId;
+    use crate::controller::machine::{Controller, ControllerConfig};
+    use crate::controller::record::MetaRecord;
+    use crate::log::checkpoint::{PartitionCheckpoint, SegmentCheckpoint};
+    use crate::log::recovery::Recovered;
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
+    const TOPIC: TopicId = TopicId([7; 16]);
+    const FILES: [&str; 8] = [
+        "00000000000000000000.seg",
+        "00000000000000000000.idx",
+        "00000000000000000100.seg",
+        "00000000000000000250.seg",
+        "00000000000000000250.idx",
+        "00000000000000000300.seg",
+        "00000000000000000300.seg.new",
+        "notes.seg",
+    ];
+
+    /// A data directory with one partition, whose checkpoint names the segments 0 and 100, and the files above.
+    struct Planted(PathBuf);
+
+    impl Planted {
+        fn new(name: &str) -> Planted {
+            let path = std::env::temp_dir().join(format!("ringlog-sweep-{}-{name}", std::process::id()));
+            let planted = Planted(path);
+            fs::create_dir_all(planted.directory()).unwrap();
+            for name in FILES {
+                fs::write(planted.directory().join(name), b"x").unwrap();
+            }
+            planted
+        }
+        fn directory(&self) -> PathBuf {
+            let id = PartitionId {
+                topic: TOPIC,
+                partition: 0,
+            };
+            self.0.join(partition_directory(id).0)
+        }
+        fn left(&self) -> Vec<String> {
+            let names = fs::read_dir(self.directory()).unwrap();
+            let mut names: Vec<_> = names
+                .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+                .collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Planted {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn shard() -> RecoveredShard {
+        let segment = |base_offset| SegmentCheckpoint {
+            base_offset,
+            end_offset: base_offset + 100,
+            size: 4096,
+            ..Default::default()
+        };
+        let found = RecoveredPartition {
+            base: PartitionCheckpoint {
+                topic: TOPIC.0,
+                flushed_end: 200,
+                segments: vec![segment(0), segment(100)],
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        let id = PartitionId {
+            topic: TOPIC,
+            partition: 0,
+        };
+        RecoveredShard {
+            state: Recovered {
+                partitions: BTreeMap::from([(id, found)]),
+                ..Default::default()
+            },
+            files: Vec::new(),
+            journal_file: None,
+            checkpoint_sound: true,
+        }
+    }
+
+    fn image(topic: TopicId) -> Image {
+        let mut controller = Controller::new(Image::default(), ControllerConfig::default());
+        controller.replay(&MetaRecord::TopicCreated {
+            id: topic.0,
+            name: "t".into(),
+            shards: vec![0],
+            overrides: Vec::new(),
+        });
+        Image::clone(&controller.image())
+    }
+
+    #[test]
+    fn files_that_the_checkpoint_does_not_name_go_and_all_else_stays() {
+        let planted = Planted::new("orphans");
+        assert_eq!(sweep(&planted.0, &[shard()], &image(TOPIC)), 3);
+        let left = [FILES[1], FILES[0], FILES[2], FILES[6], FILES[7]];
+        assert_eq!(planted.left(), left);
+        assert_eq!(sweep(&planted.0, &[shard()], &image(TOPIC)), 0);
+    }
+
+    #[test]
+    fn nothing_goes_where_the_checkpoint_may_not_tell_all() {
+        let planted = Planted::new("doubt");
+        let id = PartitionId {
+            topic: TOPIC,
+            partition: 0,
+        };
+        let changed = |change: fn(&mut RecoveredShard, PartitionId)| {
+            let mut shard = shard();
+            change(&mut shard, id);
+            shard
+        };
+        let doubtful = [
+            changed(|shard, _| shard.checkpoint_sound = false),
+            changed(|shard, id| shard.state.partitions.get_mut(&id).unwrap().base = PartitionCheckpoint::default()),
+            changed(|shard, id| shard.state.partitions.get_mut(&id).unwrap().broken = Some("gap".into())),
+        ];
+        for shard in doubtful {
+            assert_eq!(sweep(&planted.0, &[shard], &image(TOPIC)), 0);
+        }
+        let other_topic = image(TopicId([8; 16]));
+        assert_eq!(sweep(&planted.0, &[shard()], &other_topic), 0);
+        assert_eq!(planted.left().len(), FILES.len());
+    }
+}
