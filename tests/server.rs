@@ -9,8 +9,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Child;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use support::{Run, Scratch, finish, ringlog, run, signal, spawn};
+use support::{PATIENCE, Run, Scratch, finish, ringlog, run, signal, spawn};
 
 /// A broker process of one test; killed when dropped.
 struct Node {
@@ -18,6 +19,8 @@ struct Node {
     kafka: String,
     admin: String,
     ready: Value,
+    /// What it said after that.
+    log: Arc<Mutex<String>>,
 }
 
 impl Node {
@@ -50,13 +53,20 @@ impl Node {
         });
         let ready = ready.unwrap_or_else(|| panic!("the broker did not start:\n{seen}"));
         // Its later lines must not fill the pipe.
-        std::thread::spawn(move || lines.for_each(drop));
+        let log = Arc::new(Mutex::new(String::new()));
+        let later = log.clone();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                later.lock().unwrap().push_str(&(line + "\n"));
+            }
+        });
         let text = |key: &str| ready[key].as_str().unwrap().to_string();
         Node {
             child: Some(child),
             kafka: text("kafka"),
             admin: text("admin"),
             ready,
+            log,
         }
     }
 
@@ -82,6 +92,21 @@ impl Node {
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         text
+    }
+
+    /// Waits until it has said `count` lines with this message.
+    fn wait_for_lines(&self, message: &str, count: usize) -> Vec<Value> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let log = self.log.lock().unwrap().clone();
+            let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let found: Vec<Value> = lines.filter(|line| line["message"] == message).collect();
+            if found.len() >= count {
+                return found;
+            }
+            assert!(Instant::now() < until, "no {message:?} in\n{log}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn kill(mut self) {
@@ -354,6 +379,23 @@ fn inspect_finds_nothing_after_a_kill_and_names_planted_damage() {
     );
 
     let segment = files_with(&data, ".seg").remove(0);
+    // What a failed flush leaves behind: a start removes it, and nothing else.
+    let orphan = segment.with_file_name("00000000000000039999.seg");
+    std::fs::copy(&segment, &orphan).unwrap();
+    let verified = inspect(&data, &["--verify"]).ok();
+    let line = verified.lines().find(|line| line.contains("39999.seg")).unwrap();
+    assert!(
+        line.contains("newer than the checkpoint: ") && line.contains("batches, offsets 0 to"),
+        "{line}"
+    );
+    let before = files_with(&data, ".seg");
+    let node = Node::start(&data, &["--shards", "1", "--memory", "64MiB"]);
+    assert!(!orphan.exists());
+    let read = node.client(&["consume", "big", "-o", "start", "-e"], b"").ok();
+    assert_eq!(read.lines().count(), 40_000);
+    node.kill();
+    assert!(files_with(&data, ".seg").len() < before.len() + 2);
+
     flip_byte(&segment, 10_000);
     inspect(&data, &[]).ok();
     let damaged = inspect(&data, &["--verify"]);
@@ -380,4 +422,33 @@ fn inspect_finds_nothing_after_a_kill_and_names_planted_damage() {
     assert!(damaged.text().contains("checksum is wrong"), "{}", damaged.text());
     assert_eq!(damaged.code, 4);
     inspect(&scratch.0.join("nowhere"), &[]).fails(6, "does not exist");
+}
+
+#[test]
+fn signals_show_the_state_and_take_over_the_log_level() {
+    let scratch = Scratch::new();
+    let file = scratch.0.join("ringlog.toml");
+    std::fs::write(&file, "log.level = \"info\"\n").unwrap();
+    let args = ["--shards", "2", "--config", file.to_str().unwrap()];
+    let node = Node::start(&scratch.0.join("data"), &args);
+    node.client(&["produce", "logs"], records(0, 10).as_bytes()).ok();
+    signal(node.pid(), libc::SIGUSR1);
+    let state = node.wait_for_lines("state", 2);
+    let acked: u64 = state.iter().filter_map(|line| line["acked_records"].as_u64()).sum();
+    assert_eq!(acked, 10, "{state:?}");
+
+    let reloaded = "reloaded the log level; other keys need a restart";
+    std::fs::write(&file, "log.level = \"debug\"\n").unwrap();
+    signal(node.pid(), libc::SIGHUP);
+    assert_eq!(node.wait_for_lines(reloaded, 1)[0]["level"], "debug");
+    node.client(&["topic", "list"], b"").ok();
+    node.wait_for_lines("connection ended", 1);
+    std::fs::write(&file, "log.level = \"loud\"\n").unwrap();
+    signal(node.pid(), libc::SIGHUP);
+    let until = Instant::now() + PATIENCE;
+    while !node.log.lock().unwrap().contains("not reloaded: ") {
+        assert!(Instant::now() < until, "{}", node.log.lock().unwrap());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(node.terminate(), 0, "a mistake in the file harms nothing");
 }

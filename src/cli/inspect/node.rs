@@ -1,6 +1,6 @@
 //! A whole data directory: what the shards' checkpoints and journals say, and whether the segments agree.
 
-use super::segments::{self, identity_from_path};
+use super::segments::{self, Contents, identity_from_path};
 use super::{Report, Row, files};
 use crate::base::ids::{FileId, PartitionId};
 use crate::cli::failure::{EXIT_NOT_FOUND, Failure};
@@ -8,10 +8,10 @@ use crate::controller::image::Image;
 use crate::controller::machine::{Controller, ControllerConfig};
 use crate::controller::record::{MetaRecord, decode_snapshot};
 use crate::log::checkpoint::SegmentCheckpoint;
-use crate::log::recovery::{JournalFile, Recovered, recover};
+use crate::log::recovery::{JournalFile, Recovered, RecoveredPartition, recover};
 use crate::log::segment::{index_path, segment_path};
 use crate::server::data_dir::{self, FORMAT_FILE};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
@@ -62,7 +62,14 @@ pub(super) fn inspect(directory: &Path, verify: bool) -> Result<Report, Failure>
     for state in &states {
         inspect_partitions(directory, state, image.as_ref(), verify, &mut named, &mut report.files)?;
     }
-    inspect_rest(directory, image.as_ref(), &named, &mut report.files)?;
+    let rest = Rest {
+        directory,
+        image: image.as_ref(),
+        named,
+        ends: log_ends(&states),
+        verify,
+    };
+    rest.inspect(&mut report.files)?;
     Ok(report)
 }
 
@@ -235,34 +242,93 @@ fn inspect_segment(
     Ok(row.content(format!("{sealed}, {}", segments::describe(&contents))))
 }
 
+/// Where the logs end that a start would have.
+fn log_ends(states: &[Recovered]) -> BTreeMap<PartitionId, i64> {
+    let partitions = states.iter().flat_map(|state| &state.partitions);
+    let end = |found: &RecoveredPartition| match found.frames.last() {
+        Some(last) => last.frame.last_offset + 1,
+        None => found.base.flushed_end,
+    };
+    partitions.map(|(id, found)| (*id, end(found))).collect()
+}
+
 /// Segments that no checkpoint names yet (or any more), and all index files.
-fn inspect_rest(
-    directory: &Path,
-    image: Option<&Image>,
-    named: &BTreeSet<PathBuf>,
-    rows: &mut Vec<Row>,
-) -> Result<(), Failure> {
-    let topics = directory.join("topics");
-    for topic in list(&topics)? {
-        for partition in list(&topics.join(&topic))? {
-            for name in list(&topics.join(&topic).join(&partition))? {
-                let path = topics.join(&topic).join(&partition).join(&name);
-                let shown = path.strip_prefix(directory).unwrap_or(&path).display().to_string();
-                if name.ends_with(".idx") {
-                    rows.push(files::index(&path, &shown)?);
-                } else if name.ends_with(".seg") && !named.contains(&path) {
-                    let bytes = fs::metadata(&path).map_or(0, |found| found.len());
-                    let is_known = identity_from_path(&path)
-                        .is_some_and(|(id, _)| image.is_none_or(|image| image.owner(id).is_some()));
-                    let why = if is_known {
-                        "newer than the checkpoint: the journal still has its records"
-                    } else {
-                        "of a deleted topic"
-                    };
-                    rows.push(Row::new(shown, "segment", bytes).content(why));
+struct Rest<'a> {
+    directory: &'a Path,
+    image: Option<&'a Image>,
+    named: BTreeSet<PathBuf>,
+    ends: BTreeMap<PartitionId, i64>,
+    verify: bool,
+}
+
+impl Rest<'_> {
+    fn inspect(&self, rows: &mut Vec<Row>) -> Result<(), Failure> {
+        let topics = self.directory.join("topics");
+        for topic in list(&topics)? {
+            for partition in list(&topics.join(&topic))? {
+                for name in list(&topics.join(&topic).join(&partition))? {
+                    let path = topics.join(&topic).join(&partition).join(&name);
+                    let shown = path.strip_prefix(self.directory).unwrap_or(&path).display().to_string();
+                    if name.ends_with(".idx") {
+                        rows.push(files::index(&path, &shown)?);
+                    } else if name.ends_with(".seg") && !self.named.contains(&path) {
+                        rows.push(self.unnamed(&path, &shown)?);
+                    }
                 }
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// A segment that is newer than the checkpoint, or was left behind: a start does not read it, the journal has its records.
+    fn unnamed(&self, path: &Path, shown: &str) -> Result<Row, Failure> {
+        let fail = |error: io::Error| Failure::failed(format!("cannot read {}: {error}", path.display()));
+        let file = File::open(path).map_err(fail)?;
+        let size = file.metadata().map_err(fail)?.len();
+        let row = Row::new(shown, "segment", size);
+        let known = identity_from_path(path).map(|(id, _)| id);
+        let known = known.filter(|id| self.image.is_none_or(|image| image.owner(*id).is_some()));
+        let Some(id) = known else {
+            return Ok(row.content("of a deleted topic"));
+        };
+        if !self.verify {
+            return Ok(row.content("newer than the checkpoint: the journal still has its records"));
+        }
+        // Its frames end where a crash cut them off; only what is intact counts.
+        let (contents, _) = segments::walk(&file, id, size).map_err(fail)?;
+        Ok(judge_unnamed(row, &contents, self.ends.get(&id).copied().unwrap_or(0)))
+    }
+}
+
+/// What goes to a segment is durable in the journal before, so no segment holds more than the journal gives back.
+fn judge_unnamed(row: Row, contents: &Contents, log_end: i64) -> Row {
+    let row = row.content(format!("newer than the checkpoint: {}", segments::describe(contents)));
+    match contents.base_offset {
+        Some(_) if contents.end_offset > log_end => row.damaged(format!(
+            "the journal ends at offset {log_end}: acknowledged records are only here, and a start would not read them"
+        )),
+        _ => row,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    #[test]
+    fn a_segment_with_records_that_the_journal_lost_is_damage() {
+        let contents = Contents {
+            batches: 2,
+            base_offset: Some(100),
+            end_offset: 120,
+            valid_bytes: 4096,
+        };
+        let judged = |log_end| judge_unnamed(Row::new("x.seg", "segment", 4096), &contents, log_end);
+        assert_eq!(judged(120).state, State::Ok);
+        assert!(judged(120).content.contains("2 batches, offsets 100 to 119"));
+        assert_eq!(judged(119).state, State::Damaged);
+        let empty = judge_unnamed(Row::new("x.seg", "segment", 4096), &Contents::default(), 0);
+        assert_eq!(empty.state, State::Ok);
+    }
 }
