@@ -141,6 +141,90 @@ fn requests(out: &mut Exposition, shards: &[(String, &Snapshot)]) {
     }
 }
 
+/// Numbers that each shard counts: name, help, where they are.
+type Rows = [(&'static str, &'static str, Field<u64>)];
+
+const LOOPS: &Rows = &[
+    (
+        "ringlog_shard_rounds_total",
+        "Rounds of the shard's loop with work.",
+        |m| m.rounds,
+    ),
+    ("ringlog_shard_events_total", "Events handled.", |m| m.events),
+    (
+        "ringlog_shard_hop_requests_total",
+        "Requests sent to another shard.",
+        |m| m.hops,
+    ),
+    ("ringlog_connections", "Open client connections.", |m| m.connections),
+    ("ringlog_connections_accepted_total", "Connections accepted.", |m| {
+        m.accepted
+    }),
+    (
+        "ringlog_connections_refused_total",
+        "Connections refused or closed for breaking a limit.",
+        |m| m.refused,
+    ),
+    (
+        "ringlog_requests_trailing_bytes_total",
+        "Bytes behind the end of requests: left unread, as Kafka does.",
+        |m| m.request_trailing_bytes,
+    ),
+    ("ringlog_partitions", "Partitions owned.", |m| m.partitions),
+    (
+        "ringlog_backpressure_total",
+        "Produces that waited or were refused: journal or memory full.",
+        |m| m.backpressure,
+    ),
+];
+
+const STORAGE: &Rows = &[
+    (
+        "ringlog_disk_written_bytes_total",
+        "Bytes written, journal and segments.",
+        |m| m.disk_written_bytes,
+    ),
+    ("ringlog_journal_written_bytes_total", "Bytes of journal blocks.", |m| {
+        m.journal_written_bytes
+    }),
+    ("ringlog_disk_read_bytes_total", "Bytes read from disk.", |m| {
+        m.disk_read_bytes
+    }),
+    (
+        "ringlog_acked_bytes_total",
+        "Bytes of record batches acknowledged as durable.",
+        |m| m.acked_bytes,
+    ),
+    ("ringlog_acked_records_total", "Records acknowledged as durable.", |m| {
+        m.acked_records
+    }),
+    (
+        "ringlog_fetched_bytes_total",
+        "Bytes of record batches given to fetches.",
+        |m| m.fetched_bytes,
+    ),
+    ("ringlog_cache_hits_total", "Reads answered from memory.", |m| {
+        m.cache_hits
+    }),
+    ("ringlog_cache_misses_total", "Reads that went to disk.", |m| {
+        m.cache_misses
+    }),
+    (
+        "ringlog_journal_used_bytes",
+        "Journal bytes not yet reclaimable.",
+        |m| m.journal_used_bytes,
+    ),
+    ("ringlog_journal_size_bytes", "Size of all journal files.", |m| {
+        m.journal_size_bytes
+    }),
+];
+
+fn rows(out: &mut Exposition, shards: &[(String, &Snapshot)], rows: &Rows) {
+    for (name, help, field) in rows {
+        per_shard(out, shards, name, help, *field);
+    }
+}
+
 fn loops(out: &mut Exposition, shards: &[(String, &Snapshot)]) {
     let busy: Field<Seconds> = |m| Seconds(m.busy_ns);
     per_shard(
@@ -150,79 +234,27 @@ fn loops(out: &mut Exposition, shards: &[(String, &Snapshot)]) {
         "Time the shard worked, neither parked nor spinning.",
         busy,
     );
-    per_shard(
-        out,
-        shards,
-        "ringlog_shard_rounds_total",
-        "Rounds of the shard's loop with work.",
-        |m| m.rounds,
-    );
-    per_shard(out, shards, "ringlog_shard_events_total", "Events handled.", |m| {
-        m.events
-    });
-    per_shard(
-        out,
-        shards,
-        "ringlog_shard_hop_requests_total",
-        "Requests sent to another shard.",
-        |m| m.hops,
-    );
-    per_shard(out, shards, "ringlog_connections", "Open client connections.", |m| {
-        m.connections
-    });
-    per_shard(
-        out,
-        shards,
-        "ringlog_connections_accepted_total",
-        "Connections accepted.",
-        |m| m.accepted,
-    );
-    per_shard(
-        out,
-        shards,
-        "ringlog_connections_refused_total",
-        "Connections refused or closed for breaking a limit.",
-        |m| m.refused,
-    );
-    per_shard(
-        out,
-        shards,
-        "ringlog_requests_trailing_bytes_total",
-        "Bytes behind the end of requests: left unread, as Kafka does.",
-        |m| m.request_trailing_bytes,
-    );
-    per_shard(out, shards, "ringlog_partitions", "Partitions owned.", |m| m.partitions);
-    per_shard(
-        out,
-        shards,
-        "ringlog_backpressure_total",
-        "Produces that waited or were refused: journal or memory full.",
-        |m| m.backpressure,
-    );
-    out.family(
-        "ringlog_shard_stall_seconds",
-        "histogram",
-        "Rounds that took longer than the stall limit.",
-    );
+    rows(out, shards, LOOPS);
+    let help = "Events handled in one round of the shard's loop.";
+    out.family("ringlog_shard_round_events", "histogram", help);
+    for (label, metrics) in shards {
+        out.sizes("ringlog_shard_round_events", label, &metrics.round_events);
+    }
+    let help = "Rounds that took longer than the stall limit.";
+    out.family("ringlog_shard_stall_seconds", "histogram", help);
     for (label, metrics) in shards {
         out.latency("ringlog_shard_stall_seconds", label, &metrics.stalls);
     }
 }
 
 fn storage(out: &mut Exposition, shards: &[(String, &Snapshot)]) {
-    out.family(
-        "ringlog_flush_duration_seconds",
-        "histogram",
-        "Journal block writes, from submission until durable.",
-    );
+    let help = "Journal block writes, from submission until durable.";
+    out.family("ringlog_flush_duration_seconds", "histogram", help);
     for (label, metrics) in shards {
         out.latency("ringlog_flush_duration_seconds", label, &metrics.flush);
     }
-    out.family(
-        "ringlog_group_commit_batches",
-        "histogram",
-        "Record batches per journal block.",
-    );
+    let help = "Record batches per journal block.";
+    out.family("ringlog_group_commit_batches", "histogram", help);
     for (label, metrics) in shards {
         out.sizes("ringlog_group_commit_batches", label, &metrics.group_batches);
     }
@@ -230,76 +262,7 @@ fn storage(out: &mut Exposition, shards: &[(String, &Snapshot)]) {
     for (label, metrics) in shards {
         out.sizes("ringlog_group_commit_bytes", label, &metrics.group_bytes);
     }
-    per_shard(
-        out,
-        shards,
-        "ringlog_disk_written_bytes_total",
-        "Bytes written, journal and segments.",
-        |m| m.disk_written_bytes,
-    );
-    per_shard(
-        out,
-        shards,
-        "ringlog_journal_written_bytes_total",
-        "Bytes of journal blocks.",
-        |m| m.journal_written_bytes,
-    );
-    per_shard(
-        out,
-        shards,
-        "ringlog_disk_read_bytes_total",
-        "Bytes read from disk.",
-        |m| m.disk_read_bytes,
-    );
-    per_shard(
-        out,
-        shards,
-        "ringlog_acked_bytes_total",
-        "Bytes of record batches acknowledged as durable.",
-        |m| m.acked_bytes,
-    );
-    per_shard(
-        out,
-        shards,
-        "ringlog_acked_records_total",
-        "Records acknowledged as durable.",
-        |m| m.acked_records,
-    );
-    per_shard(
-        out,
-        shards,
-        "ringlog_fetched_bytes_total",
-        "Bytes of record batches given to fetches.",
-        |m| m.fetched_bytes,
-    );
-    per_shard(
-        out,
-        shards,
-        "ringlog_cache_hits_total",
-        "Reads answered from memory.",
-        |m| m.cache_hits,
-    );
-    per_shard(
-        out,
-        shards,
-        "ringlog_cache_misses_total",
-        "Reads that went to disk.",
-        |m| m.cache_misses,
-    );
-    per_shard(
-        out,
-        shards,
-        "ringlog_journal_used_bytes",
-        "Journal bytes not yet reclaimable.",
-        |m| m.journal_used_bytes,
-    );
-    per_shard(
-        out,
-        shards,
-        "ringlog_journal_size_bytes",
-        "Size of all journal files.",
-        |m| m.journal_size_bytes,
-    );
+    rows(out, shards, STORAGE);
 }
 
 fn memory(out: &mut Exposition, shards: &[(String, &Snapshot)]) {

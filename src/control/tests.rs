@@ -54,6 +54,8 @@ fn metrics_of_all_shards_are_shown_with_fine_buckets() {
     one.request(0, 120_000, 1000, 60, false);
     one.stage(Stage::ProduceFlush, 90_000);
     one.journal_block(4, 8192, 90_000);
+    one.round_events.record(3);
+    one.request_trailing_bytes = 9;
     let mut two = ShardMetrics::default();
     two.request(0, 130_000, 500, 60, true);
     two.hops = 7;
@@ -71,6 +73,8 @@ fn metrics_of_all_shards_are_shown_with_fine_buckets() {
         "ringlog_request_errors_total{api=\"produce\"} 1",
         "ringlog_request_stage_seconds_count{api=\"produce\",stage=\"flush\"} 1",
         "ringlog_shard_hop_requests_total{shard=\"1\"} 7",
+        "ringlog_shard_round_events_sum{shard=\"0\"} 3",
+        "ringlog_requests_trailing_bytes_total{shard=\"0\"} 9",
         "ringlog_flush_duration_seconds_count{shard=\"0\"} 1",
         "ringlog_group_commit_batches_bucket{shard=\"0\",le=\"4\"} 1",
         "ringlog_durability_info{mode=\"flush_before_ack\"} 1",

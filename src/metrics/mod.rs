@@ -13,43 +13,31 @@ pub const MAX_API: i16 = 95;
 /// Index that stands for "any other API".
 pub const OTHER_API: i16 = MAX_API + 1;
 
-/// A step of a request's life inside the broker.
+/// A step of a request's life inside the broker that takes time: what a shard does within one step has none, it has no clock.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Stage {
-    /// Produce: verifying, stamping and copying one batch into the journal chunk.
-    ProduceAppend,
     /// Produce: from staged in memory until durable in the journal.
     ProduceFlush,
-    /// Produce: from durable until the reply is handed to the socket.
-    ProduceAck,
-    /// Fetch: from the request until the owner gave data from memory or disk.
+    /// Fetch: one read of a segment, from the order until the bytes are here.
     FetchRead,
-    /// Fetch: long poll, waiting for `min_bytes`.
+    /// Fetch: long poll, from an answer that was too little until there is more or the time is over.
     FetchWait,
 }
 
 impl Stage {
     /// All, in the order of the array that holds them.
-    pub const ALL: [Stage; 5] = [
-        Stage::ProduceAppend,
-        Stage::ProduceFlush,
-        Stage::ProduceAck,
-        Stage::FetchRead,
-        Stage::FetchWait,
-    ];
+    pub const ALL: [Stage; 3] = [Stage::ProduceFlush, Stage::FetchRead, Stage::FetchWait];
     /// Kafka API key it belongs to.
     pub fn api(self) -> i16 {
         match self {
-            Stage::ProduceAppend | Stage::ProduceFlush | Stage::ProduceAck => 0,
+            Stage::ProduceFlush => 0,
             Stage::FetchRead | Stage::FetchWait => 1,
         }
     }
     /// Label value.
     pub fn name(self) -> &'static str {
         match self {
-            Stage::ProduceAppend => "append",
             Stage::ProduceFlush => "flush",
-            Stage::ProduceAck => "ack",
             Stage::FetchRead => "read",
             Stage::FetchWait => "wait",
         }
@@ -116,6 +104,8 @@ pub struct ShardMetrics {
     pub rounds: u64,
     /// Events stepped.
     pub events: u64,
+    /// Events of one such round: how well the loop batches.
+    pub round_events: Sizes,
     /// Requests sent to another shard.
     pub hops: u64,
     /// Rounds that took longer than the runtime's stall limit: how long they took.
@@ -177,6 +167,7 @@ impl Default for ShardMetrics {
             busy_ns: 0,
             rounds: 0,
             events: 0,
+            round_events: Sizes::default(),
             hops: 0,
             stalls: Latency::default(),
             flush: Latency::default(),
@@ -258,6 +249,7 @@ impl ShardMetrics {
     pub fn merge(&mut self, other: &ShardMetrics) {
         self.merge_counters(other);
         self.stalls.merge(&other.stalls);
+        self.round_events.merge(&other.round_events);
         self.flush.merge(&other.flush);
         self.group_batches.merge(&other.group_batches);
         self.group_bytes.merge(&other.group_bytes);

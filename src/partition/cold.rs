@@ -11,6 +11,7 @@ use crate::base::slab::SlabKey;
 use crate::log::frame::FrameError;
 use crate::log::index::Index;
 use crate::log::segment::{FileState, IndexState, Segment, StoredFrame, index_path, read_stretch, segment_path};
+use crate::metrics::Stage;
 use crate::partition::state::{DestageStep, Partition};
 use crate::partition::store::{IoFor, JobFor, Store, StoreCx};
 use bytes::Bytes;
@@ -30,6 +31,8 @@ pub(crate) struct ColdRead {
     /// Block-aligned start of the read.
     at: u64,
     len: u32,
+    /// Monotonic time of the order, nanoseconds.
+    asked_ns: u64,
 }
 
 /// Verified frames of a stretch of a segment.
@@ -198,6 +201,7 @@ impl Store {
                 position,
                 at,
                 len,
+                asked_ns: cx.now.mono_ns,
             }),
         );
         Cold::Wait
@@ -221,6 +225,8 @@ impl Store {
             }
         };
         cx.metrics.disk_read_bytes += bytes.len() as u64;
+        cx.metrics
+            .stage(Stage::FetchRead, cx.now.mono_ns.saturating_sub(read.asked_ns));
         let stretch = if bytes.len() as u64 > read.position - read.at {
             read_stretch(id, &bytes, read.at, read.position)
         } else {

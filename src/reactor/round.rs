@@ -15,7 +15,7 @@ use super::wake::Waker;
 use crate::base::effect::{Effect, Job};
 use crate::base::ids::{JobKey, Now};
 use crate::base::log_limit::LogLimit;
-use crate::metrics::{Latency, MemoryKind};
+use crate::metrics::{Latency, MemoryKind, Sizes};
 use crate::shard::event::{Event, ShardMessage};
 use crate::shard::out::Out;
 use io_uring::squeue::Flags;
@@ -60,6 +60,7 @@ struct Counters {
     events: u64,
     hops: u64,
     refused: u64,
+    round_events: Sizes,
     stalls: Latency,
 }
 
@@ -396,7 +397,10 @@ impl<M: Machine> Reactor<M> {
         let took = ended_ns - began.mono_ns;
         self.counters.busy_ns += took;
         self.counters.events += events;
-        self.counters.rounds += u64::from(events > 0);
+        if events > 0 {
+            self.counters.rounds += 1;
+            self.counters.round_events.record(events);
+        }
         if took > self.tuning.stall.as_nanos() as u64 {
             self.counters.stalls.record(took);
         }
@@ -411,6 +415,7 @@ impl<M: Machine> Reactor<M> {
         metrics.events = self.counters.events;
         metrics.hops = self.counters.hops;
         metrics.stalls = self.counters.stalls.clone();
+        metrics.round_events = self.counters.round_events.clone();
         // The machine counts connections, and refuses some itself.
         metrics.refused += refused;
         metrics.set_memory(MemoryKind::Receive, self.net.lent_bytes());

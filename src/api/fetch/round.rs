@@ -6,6 +6,7 @@ use crate::api::call::{Call, Step};
 use crate::api::state::Shared;
 use crate::base::ids::ShardId;
 use crate::base::timers::TimerKey;
+use crate::metrics::Stage;
 use crate::partition::request::{FetchParts, FetchResult, OwnerRequest};
 use crate::wire::error::ErrorCode;
 use crate::wire::fetch::FetchRequest;
@@ -31,6 +32,8 @@ pub(crate) struct FetchOp {
     outstanding: usize,
     /// A wake-up came while answers were outstanding.
     woken: bool,
+    /// Since when nothing is asked and more is waited for, monotonic nanoseconds.
+    idle_since_ns: Option<u64>,
 }
 
 /// One owner's share.
@@ -82,6 +85,7 @@ impl FetchOp {
             round: 0,
             outstanding: 0,
             woken: false,
+            idle_since_ns: None,
         }
     }
 
@@ -209,11 +213,13 @@ fn judge(call: &mut Call, shared: &mut Shared, mut op: Box<FetchOp>) -> Step<Box
     if let (None, Some(at)) = (op.timer, op.deadline_ns) {
         op.timer = Some(shared.timers.arm(at, call.op));
     }
+    op.idle_since_ns = Some(call.cx.now.mono_ns);
     Step::Wait(op)
 }
 
 /// Asks all owners anew.
 fn ask(call: &mut Call, mut op: Box<FetchOp>) -> Box<FetchOp> {
+    note_wait(call, &mut op);
     forget(call, &mut op);
     let watches: Vec<u64> = op.owners.iter().map(|owner| op.watch_for(owner)).collect();
     op.round = op.round.wrapping_add(1);
@@ -239,6 +245,14 @@ fn ask(call: &mut Call, mut op: Box<FetchOp>) -> Box<FetchOp> {
     op
 }
 
+/// Waiting for more is over, if it was waited.
+fn note_wait(call: &mut Call, op: &mut FetchOp) {
+    if let Some(since_ns) = op.idle_since_ns.take() {
+        let waited_ns = call.cx.now.mono_ns.saturating_sub(since_ns);
+        call.cx.metrics.stage(Stage::FetchWait, waited_ns);
+    }
+}
+
 /// Tells owners that watch, or will once they have answered, to stop.
 fn forget(call: &mut Call, op: &mut FetchOp) {
     for at in 0..op.owners.len() {
@@ -250,6 +264,7 @@ fn forget(call: &mut Call, op: &mut FetchOp) {
 }
 
 fn end(call: &mut Call, shared: &mut Shared, mut op: Box<FetchOp>) -> Step<Box<FetchOp>> {
+    note_wait(call, &mut op);
     cancel_watch(call, shared, &mut op);
     answer::finish(call, shared, *op)
 }
