@@ -344,6 +344,25 @@ fn flip_byte(path: &Path, at: u64) {
     file.write_all_at(&[byte[0] ^ 0x40], at).unwrap();
 }
 
+/// Plants what a failed flush leaves behind beside `segment`: a start removes it, and nothing else.
+fn a_start_removes_an_orphan(data: &Path, segment: &Path) {
+    let orphan = segment.with_file_name("00000000000000039999.seg");
+    std::fs::copy(segment, &orphan).unwrap();
+    let verified = inspect(data, &["--verify"]).ok();
+    let line = verified.lines().find(|line| line.contains("39999.seg")).unwrap();
+    assert!(
+        line.contains("newer than the checkpoint: ") && line.contains("batches, offsets 0 to"),
+        "{line}"
+    );
+    let before = files_with(data, ".seg");
+    let node = Node::start(data, &["--shards", "1", "--memory", "64MiB"]);
+    assert!(!orphan.exists());
+    let read = node.client(&["consume", "big", "-o", "start", "-e"], b"").ok();
+    assert_eq!(read.lines().count(), 40_000);
+    node.kill();
+    assert!(before.iter().all(|path| path.exists() || *path == orphan));
+}
+
 #[test]
 fn inspect_finds_nothing_after_a_kill_and_names_planted_damage() {
     let scratch = Scratch::new();
@@ -379,22 +398,7 @@ fn inspect_finds_nothing_after_a_kill_and_names_planted_damage() {
     );
 
     let segment = files_with(&data, ".seg").remove(0);
-    // What a failed flush leaves behind: a start removes it, and nothing else.
-    let orphan = segment.with_file_name("00000000000000039999.seg");
-    std::fs::copy(&segment, &orphan).unwrap();
-    let verified = inspect(&data, &["--verify"]).ok();
-    let line = verified.lines().find(|line| line.contains("39999.seg")).unwrap();
-    assert!(
-        line.contains("newer than the checkpoint: ") && line.contains("batches, offsets 0 to"),
-        "{line}"
-    );
-    let before = files_with(&data, ".seg");
-    let node = Node::start(&data, &["--shards", "1", "--memory", "64MiB"]);
-    assert!(!orphan.exists());
-    let read = node.client(&["consume", "big", "-o", "start", "-e"], b"").ok();
-    assert_eq!(read.lines().count(), 40_000);
-    node.kill();
-    assert!(files_with(&data, ".seg").len() < before.len() + 2);
+    a_start_removes_an_orphan(&data, &segment);
 
     flip_byte(&segment, 10_000);
     inspect(&data, &[]).ok();

@@ -279,29 +279,8 @@ impl ProduceReport {
     /// For people.
     pub fn table(&self) -> String {
         let c = &self.config;
-        let mut out = String::new();
-        let rate = if c.mode == "open" {
-            format!("open loop {} at {:.0}/s", c.arrival, c.target_rate)
-        } else {
-            "closed loop".into()
-        };
-        let _ = writeln!(
-            out,
-            "{rate}, {} connections ({} in flight each), {} partitions, {} x {} B per request, acks={}, idempotent={}, {:.0} s after {:.0} s",
-            c.connections,
-            if c.window == 0 {
-                "any number".to_owned()
-            } else {
-                c.window.to_string()
-            },
-            c.partitions,
-            c.batch_records,
-            c.record_bytes,
-            c.acks,
-            c.idempotent,
-            c.seconds,
-            c.warmup_seconds
-        );
+        let mut out = self.workload();
+        out.push('\n');
         out.push_str(&box_of(&self.validity, self.valid));
         let _ = writeln!(
             out,
@@ -350,6 +329,32 @@ impl ProduceReport {
             out += &verdict.table();
         }
         out
+    }
+
+    /// What was asked of the broker, in one line.
+    fn workload(&self) -> String {
+        let c = &self.config;
+        let rate = if c.mode == "open" {
+            format!("open loop {} at {:.0}/s", c.arrival, c.target_rate)
+        } else {
+            "closed loop".into()
+        };
+        format!(
+            "{rate}, {} connections ({} in flight each), {} partitions, {} x {} B per request, acks={}, idempotent={}, {:.0} s after {:.0} s",
+            c.connections,
+            if c.window == 0 {
+                "any number".to_owned()
+            } else {
+                c.window.to_string()
+            },
+            c.partitions,
+            c.batch_records,
+            c.record_bytes,
+            c.acks,
+            c.idempotent,
+            c.seconds,
+            c.warmup_seconds
+        )
     }
 }
 

@@ -10,7 +10,6 @@ use crate::base::effect::Effect;
 use crate::base::ids::ConnId;
 use crate::base::log_limit::LogLimit;
 use crate::base::slab::SlabKey;
-use crate::controller::image::Image;
 use crate::controller::request::ControllerReply;
 use crate::dispatch::admit::{Admit, admit};
 use crate::dispatch::ops::{Op, Ops};
@@ -22,7 +21,6 @@ use crate::session::table::SessionTable;
 use crate::wire::api::ApiKey;
 use bytes::{Bytes, BytesMut};
 use std::net::IpAddr;
-use std::sync::Arc;
 
 /// What the edge is given at start. Counts are for one shard.
 #[derive(Clone, Debug)]
@@ -157,10 +155,6 @@ impl Edge {
         }
         self.proceed(cx, to.op, |call, _, state| finish::control(call, state, answer));
     }
-
-    /// New metadata is published: `cx.image` shows it from now on. Operations look it up when they need it, so nothing is to
-    /// be done yet; the shard calls this so that it stays one of the edge's events.
-    pub fn on_publish(&mut self, _cx: &mut EdgeCx, _image: &Arc<Image>) {}
 
     /// The deadline of [`next_deadline`](Self::next_deadline) has passed.
     pub fn on_tick(&mut self, cx: &mut EdgeCx) {

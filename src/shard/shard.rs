@@ -197,7 +197,7 @@ impl Shard {
                     host.on_prepared(shard, version);
                 }
             }
-            ShardMessage::ImagePublish { image } => self.publish(now, image, out),
+            ShardMessage::ImagePublish { image } => self.published = image,
         }
     }
 
@@ -259,7 +259,7 @@ impl Shard {
                 out.messages
                     .push((ShardId(shard), ShardMessage::ImagePublish { image: image.clone() }));
             }
-            self.publish(now, image, out);
+            self.published = image;
             return true;
         }
         let Some((reply, answer)) = host.take_answer() else {
@@ -278,11 +278,6 @@ impl Shard {
         self.prepared = image.clone();
         let id = self.id;
         self.with_store(now, out, |store, cx| store.apply_image(cx, &image, id));
-    }
-
-    fn publish(&mut self, now: Now, image: Arc<Image>, out: &mut Out) {
-        self.published = image.clone();
-        self.with_edge(now, out, |edge, cx| edge.on_publish(cx, &image));
     }
 
     fn with_store(&mut self, now: Now, out: &mut Out, call: impl FnOnce(&mut Store, &mut StoreCx)) {

@@ -298,7 +298,7 @@ mod fields {
     }
 
     #[test]
-    fn fetch() {
+    fn fetch_request() {
         use theirs::fetch_request as request;
         let partition = request::FetchPartition::default()
             .with_partition(1)
@@ -338,7 +338,10 @@ mod fields {
             ),
             (4, 5, 6)
         );
+    }
 
+    #[test]
+    fn fetch_response() {
         let response = FetchResponse {
             topics: vec![FetchTopic {
                 name: "t".into(),

@@ -1,6 +1,6 @@
 //! OffsetForLeaderEpoch (key 23, KIP-320): where a leader epoch ends.
 
-use super::{Call, Finder, Scatter, Step, settle};
+use super::{Call, Finder, Merged, Scatter, Step};
 use crate::api::call::decode;
 use crate::partition::request::{EpochEndPart, EpochEndResult, OwnerRequest};
 use crate::wire::control::offset_for_leader_epoch::{
@@ -12,56 +12,45 @@ use crate::wire::error::ErrorCode;
 /// An OffsetForLeaderEpoch that waits for owners.
 pub(crate) type EpochEndOp = Scatter<OffsetForLeaderEpochResponse>;
 
-pub(in crate::api) fn start(call: &mut Call, body: &[u8]) -> Step<EpochEndOp> {
-    let request = decode!(OffsetForLeaderEpoch, call, body);
-    let mut op = EpochEndOp::new();
-    for topic in &request.topics {
-        let mut finder = Finder::new(call, &topic.topic);
-        let mut answers = Vec::with_capacity(topic.partitions.len());
-        let first = op.numbering.add_topic(topic.partitions.len());
-        for (part, partition) in (first..).zip(&topic.partitions) {
-            let asked = ask(call, &mut finder, partition, part);
-            op.remaining += usize::from(asked.is_ok());
-            let error = asked.err().unwrap_or(ErrorCode::None);
-            answers.push(EpochEndOffset {
-                index: partition.index,
-                error,
-                ..Default::default()
-            });
-        }
-        op.response.topics.push(OffsetForLeaderTopicResult {
-            topic: topic.topic.clone(),
-            partitions: answers,
-        });
+impl Merged for OffsetForLeaderEpochResponse {
+    type Api = OffsetForLeaderEpoch;
+    type Part = EpochEndOffset;
+    fn topic(&mut self, at: usize) -> Option<&mut Vec<EpochEndOffset>> {
+        self.topics.get_mut(at).map(|topic| &mut topic.partitions)
     }
-    settle(call, op.done(), answer)
+    fn errors(&self) -> impl Iterator<Item = ErrorCode> {
+        self.topics
+            .iter()
+            .flat_map(|topic| &topic.partitions)
+            .map(|part| part.error)
+    }
 }
 
-pub(in crate::api) fn finish(
-    call: &mut Call,
-    mut op: EpochEndOp,
-    part: u32,
-    result: EpochEndResult,
-) -> Step<EpochEndOp> {
-    let (topic, index) = op.numbering.find(part);
-    let topic = op.response.topics.get_mut(topic);
-    if let Some(slot) = topic.and_then(|topic| topic.partitions.get_mut(index)) {
+pub(in crate::api) fn start(call: &mut Call, body: &[u8]) -> Step<EpochEndOp> {
+    let request = decode!(OffsetForLeaderEpoch, call, body);
+    let mut op = EpochEndOp::default();
+    for topic in request.topics {
+        let partitions = op.ask_topic(call, (&topic.topic, &topic.partitions), ask, |asked, error| {
+            EpochEndOffset {
+                index: asked.index,
+                error,
+                ..Default::default()
+            }
+        });
+        op.response.topics.push(OffsetForLeaderTopicResult {
+            topic: topic.topic,
+            partitions,
+        });
+    }
+    op.settle(call)
+}
+
+pub(in crate::api) fn finish(call: &mut Call, op: EpochEndOp, part: u32, result: EpochEndResult) -> Step<EpochEndOp> {
+    op.finish(call, part, |slot| {
         slot.error = result.error;
         slot.leader_epoch = result.leader_epoch;
         slot.end_offset = result.end_offset;
-    }
-    settle(call, op.one_less(), answer)
-}
-
-fn answer<S>(call: &mut Call, response: &OffsetForLeaderEpochResponse) -> Step<S> {
-    call.note(
-        response
-            .topics
-            .iter()
-            .flat_map(|topic| &topic.partitions)
-            .map(|p| p.error),
-    );
-    call.answer::<OffsetForLeaderEpoch, S>(response)
+    })
 }
 
 fn ask(call: &mut Call, finder: &mut Finder, asked: &OffsetForLeaderPartition, part: u32) -> Result<(), ErrorCode> {

@@ -1,6 +1,6 @@
 //! ListOffsets (key 2): offsets by timestamp and special offsets.
 
-use super::{Call, Finder, Scatter, Step, settle};
+use super::{Call, Finder, Merged, Scatter, Step};
 use crate::api::call::decode;
 use crate::partition::request::{ListOffsetPart, ListOffsetResult, OwnerRequest};
 use crate::wire::control::list_offsets::{
@@ -12,58 +12,55 @@ use crate::wire::error::ErrorCode;
 /// A ListOffsets that waits for owners.
 pub(crate) type ListOffsetsOp = Scatter<ListOffsetsResponse>;
 
+impl Merged for ListOffsetsResponse {
+    type Api = ListOffsets;
+    type Part = ListOffsetsPartitionResponse;
+    fn topic(&mut self, at: usize) -> Option<&mut Vec<ListOffsetsPartitionResponse>> {
+        self.topics.get_mut(at).map(|topic| &mut topic.partitions)
+    }
+    fn errors(&self) -> impl Iterator<Item = ErrorCode> {
+        self.topics
+            .iter()
+            .flat_map(|topic| &topic.partitions)
+            .map(|part| part.error)
+    }
+}
+
 pub(in crate::api) fn start(call: &mut Call, body: &[u8]) -> Step<ListOffsetsOp> {
     let request = decode!(ListOffsets, call, body);
     let read_committed = request.isolation_level == 1;
-    let mut op = ListOffsetsOp::new();
-    for topic in &request.topics {
-        let mut finder = Finder::new(call, &topic.name);
-        let mut answers = Vec::with_capacity(topic.partitions.len());
-        let first = op.numbering.add_topic(topic.partitions.len());
-        for (part, partition) in (first..).zip(&topic.partitions) {
-            let asked = ask(call, &mut finder, partition, read_committed, part);
-            op.remaining += usize::from(asked.is_ok());
-            let error = asked.err().unwrap_or(ErrorCode::None);
-            answers.push(ListOffsetsPartitionResponse {
-                index: partition.index,
+    let ask = |call: &mut Call, finder: &mut Finder, asked: &ListOffsetsPartition, part: u32| {
+        ask(call, finder, asked, read_committed, part)
+    };
+    let mut op = ListOffsetsOp::default();
+    for topic in request.topics {
+        let partitions = op.ask_topic(call, (&topic.name, &topic.partitions), ask, |asked, error| {
+            ListOffsetsPartitionResponse {
+                index: asked.index,
                 error,
                 ..Default::default()
-            });
-        }
+            }
+        });
         op.response.topics.push(ListOffsetsTopicResponse {
-            name: topic.name.clone(),
-            partitions: answers,
+            name: topic.name,
+            partitions,
         });
     }
-    settle(call, op.done(), answer)
+    op.settle(call)
 }
 
 pub(in crate::api) fn finish(
     call: &mut Call,
-    mut op: ListOffsetsOp,
+    op: ListOffsetsOp,
     part: u32,
     result: ListOffsetResult,
 ) -> Step<ListOffsetsOp> {
-    let (topic, index) = op.numbering.find(part);
-    let topic = op.response.topics.get_mut(topic);
-    if let Some(slot) = topic.and_then(|topic| topic.partitions.get_mut(index)) {
+    op.finish(call, part, |slot| {
         slot.error = result.error;
         slot.timestamp = result.timestamp;
         slot.offset = result.offset;
         slot.leader_epoch = result.leader_epoch;
-    }
-    settle(call, op.one_less(), answer)
-}
-
-fn answer<S>(call: &mut Call, response: &ListOffsetsResponse) -> Step<S> {
-    call.note(
-        response
-            .topics
-            .iter()
-            .flat_map(|topic| &topic.partitions)
-            .map(|p| p.error),
-    );
-    call.answer::<ListOffsets, S>(response)
+    })
 }
 
 fn ask(

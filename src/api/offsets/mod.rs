@@ -13,39 +13,67 @@ use super::call::{Call, Numbering, Step, place};
 use crate::base::ids::{PartitionId, ShardId};
 use crate::controller::image::Topic;
 use crate::wire::error::ErrorCode;
+use crate::wire::message::Api;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// A response of topics, each a list of partitions.
+pub(crate) trait Merged: Default {
+    /// Whose response it is.
+    type Api: Api<Response = Self>;
+    /// What it says of one partition.
+    type Part;
+    /// The partitions of a topic.
+    fn topic(&mut self, at: usize) -> Option<&mut Vec<Self::Part>>;
+    /// Errors of all partitions.
+    fn errors(&self) -> impl Iterator<Item = ErrorCode>;
+}
+
 /// An answer that is filled in part by part. Parts are numbered through all topics of the request.
+#[derive(Default)]
 pub(crate) struct Scatter<R> {
     response: R,
     numbering: Numbering,
     remaining: usize,
 }
 
-impl<R: Default> Scatter<R> {
-    fn new() -> Self {
-        Scatter {
-            response: R::default(),
-            numbering: Numbering::default(),
-            remaining: 0,
+impl<R: Merged> Scatter<R> {
+    /// Asks the owner of each partition of a topic with `ask`. Returns what `blank` makes of each: its answer so far.
+    fn ask_topic<P>(
+        &mut self,
+        call: &mut Call,
+        (name, partitions): (&str, &[P]),
+        ask: impl Fn(&mut Call, &mut Finder, &P, u32) -> Result<(), ErrorCode>,
+        blank: fn(&P, ErrorCode) -> R::Part,
+    ) -> Vec<R::Part> {
+        let mut finder = Finder::new(call, name);
+        let mut answers = Vec::with_capacity(partitions.len());
+        let first = self.numbering.add_topic(partitions.len());
+        for (part, partition) in (first..).zip(partitions) {
+            let asked = ask(call, &mut finder, partition, part);
+            self.remaining += usize::from(asked.is_ok());
+            answers.push(blank(partition, asked.err().unwrap_or(ErrorCode::None)));
         }
+        answers
     }
-}
 
-impl<R> Scatter<R> {
-    /// One part less to wait for; the response when it was the last.
-    fn one_less(mut self) -> Result<R, Self> {
+    /// An owner answered for one partition.
+    fn finish(mut self, call: &mut Call, part: u32, fill: impl FnOnce(&mut R::Part)) -> Step<Self> {
+        let (topic, index) = self.numbering.find(part);
+        if let Some(slot) = self.response.topic(topic).and_then(|parts| parts.get_mut(index)) {
+            fill(slot);
+        }
         self.remaining = self.remaining.saturating_sub(1);
-        self.done()
+        self.settle(call)
     }
 
-    fn done(self) -> Result<R, Self> {
-        if self.remaining == 0 {
-            Ok(self.response)
-        } else {
-            Err(self)
+    /// Answers when nothing is left to wait for.
+    fn settle(self, call: &mut Call) -> Step<Self> {
+        if self.remaining > 0 {
+            return Step::Wait(self);
         }
+        call.note(self.response.errors());
+        call.answer::<R::Api, Self>(&self.response)
     }
 }
 
@@ -74,17 +102,5 @@ impl<'a> Finder<'a> {
             .as_ref()
             .ok_or_else(|| super::metadata::unknown_name(self.name))?;
         place(topic, index)
-    }
-}
-
-/// Answers when nothing is left to wait for.
-fn settle<R>(
-    call: &mut Call,
-    scatter: Result<R, Scatter<R>>,
-    answer: fn(&mut Call, &R) -> Step<Scatter<R>>,
-) -> Step<Scatter<R>> {
-    match scatter {
-        Ok(response) => answer(call, &response),
-        Err(scatter) => Step::Wait(scatter),
     }
 }

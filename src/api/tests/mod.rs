@@ -219,8 +219,6 @@ impl Rig {
     pub fn publish(&mut self) {
         self.prepared = self.controller.image();
         self.published = self.controller.image();
-        let image = self.published.clone();
-        self.call(|edge, cx| edge.on_publish(cx, &image));
     }
 
     pub fn create(&mut self, name: &str, partitions: i32, configs: &[(&str, &str)]) -> TopicId {
