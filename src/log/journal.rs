@@ -147,6 +147,7 @@ pub struct Journal {
     preparing: Option<(JobKey, FileId)>,
     /// The last attempt to make a file failed; wait for [`Journal::grow_again`].
     growth_paused: bool,
+    written_bytes: u64,
     next_seq: u64,
     file_total: usize,
 }
@@ -189,6 +190,7 @@ impl Journal {
             spare,
             preparing: None,
             growth_paused: false,
+            written_bytes: 0,
             config,
         }
     }
@@ -229,6 +231,10 @@ impl Journal {
     /// Bytes of files in use (full ones and the written part of the active one).
     pub fn used_bytes(&self) -> u64 {
         self.full.len() as u64 * self.config.file_bytes + self.active.as_ref().map_or(0, |a| a.position)
+    }
+    /// Bytes of all blocks issued in this run.
+    pub fn written_bytes(&self) -> u64 {
+        self.written_bytes
     }
     /// Writes in flight.
     pub fn inflight(&self) -> usize {
@@ -378,6 +384,7 @@ impl Journal {
         }
         let active = self.active.as_mut()?;
         let at = active.position;
+        self.written_bytes += len;
         active.position += len;
         active.last_lsn = lsn;
         Some((active.file, at))

@@ -187,7 +187,9 @@ impl Store {
             return Cold::Wait;
         }
         let at = position - position % BLOCK as u64;
-        let len = (want as u64 + (position - at)).min(written - at);
+        // Counted from `at`: a window a block longer than a power of two would take a buffer of twice the size. A frame's header
+        // fits in any case.
+        let len = (want as u64).max(position - at + BLOCK as u64).min(written - at);
         let len = block_ceil(len as usize) as u32;
         let io = self.io_key();
         cx.metrics.cache_misses += 1;

@@ -23,13 +23,24 @@ const INDEX_SAVE_ENTRIES: usize = 256;
 enum Stage {
     Idle,
     /// Frames of blocks below the target go to segments.
-    Destaging,
+    Destaging(Pace),
     /// Segments with unflushed writes, not yet asked and asked.
     Syncing {
         waiting: VecDeque<(SlabKey, i64)>,
         asked: BTreeSet<(SlabKey, i64)>,
     },
     Checkpointing,
+}
+
+/// Partitions that have to write are let go little by little, as the journal grows: a thousand segments that are made and
+/// written at once fill the device's queues and its cache, and the journal's own flushes wait behind them.
+#[derive(Default)]
+struct Pace {
+    waiting: VecDeque<SlabKey>,
+    /// Partitions at the start.
+    total: u64,
+    /// The journal's written bytes at the start.
+    from_bytes: u64,
 }
 
 /// A flush in flight and what it covers.
@@ -66,7 +77,7 @@ impl Store {
     pub fn describe(&self) -> String {
         let stage = match &self.reclaim.stage {
             Stage::Idle => "idle".to_string(),
-            Stage::Destaging => "destaging".to_string(),
+            Stage::Destaging(pace) => format!("destaging, {} waiting", pace.waiting.len()),
             Stage::Syncing { waiting, asked } => format!("syncing, {} waiting, asked {asked:?}", waiting.len()),
             Stage::Checkpointing => "checkpointing".to_string(),
         };
@@ -83,11 +94,14 @@ impl Store {
         )
     }
 
-    /// Starts a reclaim when half of the journal is full or memory is short, and moves a running one on.
+    /// Starts a reclaim when a quarter of the journal is full or memory is short, and moves a running one on.
     pub(crate) fn pump_reclaim(&mut self, cx: &mut StoreCx) {
         match self.reclaim.stage {
             Stage::Idle => self.start_reclaim(),
-            Stage::Destaging => self.finish_destaging(cx),
+            Stage::Destaging(_) => {
+                self.let_go();
+                self.finish_destaging(cx);
+            }
             Stage::Syncing { .. } => self.pump_syncs(cx),
             Stage::Checkpointing => {}
         }
@@ -96,29 +110,51 @@ impl Store {
     fn start_reclaim(&mut self) {
         let full = self.journal.full_files();
         let files_max = self.config.journal.file_count;
-        let due = full >= (files_max / 2).max(1) || (full > 0 && self.chunks.is_over());
+        let due = full >= (files_max / 4).max(1) || (full > 0 && self.chunks.is_over());
         if !due {
             return;
         }
-        let target = self.journal.boundary(full.div_ceil(2).max(1));
+        let target = self.journal.boundary(full);
         self.reclaim.target = target;
-        self.reclaim.stage = Stage::Destaging;
-        let keys: Vec<SlabKey> = self.parts.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            let due = self
-                .parts
-                .get(key)
-                .and_then(first_undestaged_lsn)
-                .is_some_and(|lsn| lsn < target.0);
-            if due {
-                self.request_destage_below(key, target.0);
+        let behind = self
+            .parts
+            .iter()
+            .filter(|(_, p)| first_undestaged_lsn(p).is_some_and(|lsn| lsn < target.0));
+        let waiting: VecDeque<SlabKey> = behind.map(|(key, _)| key).collect();
+        self.reclaim.stage = Stage::Destaging(Pace {
+            total: waiting.len() as u64,
+            from_bytes: self.journal.written_bytes(),
+            waiting,
+        });
+        self.let_go();
+    }
+
+    /// Lets as many partitions write as the journal's growth since the start asks for: all by the time that another quarter of
+    /// the journal is written, and at once when files or memory run short.
+    fn let_go(&mut self) {
+        let config = &self.config.journal;
+        let quarter = (config.file_count / 4).max(1);
+        let budget = quarter as u64 * config.file_bytes;
+        let hurry = self.journal.spare_files() <= quarter || self.chunks.is_over();
+        let target = self.reclaim.target.0;
+        loop {
+            let written = self.journal.written_bytes();
+            let Stage::Destaging(pace) = &mut self.reclaim.stage else {
+                return;
+            };
+            let gone = pace.total - pace.waiting.len() as u64;
+            if !hurry && gone * budget >= pace.total * (written - pace.from_bytes) {
+                return;
             }
+            let Some(key) = pace.waiting.pop_front() else { return };
+            self.request_destage_below(key, target);
         }
     }
 
     fn finish_destaging(&mut self, cx: &mut StoreCx) {
         let target = self.reclaim.target.0;
-        if self.journal.durable_lsn() + 1 < target {
+        let waits = matches!(&self.reclaim.stage, Stage::Destaging(pace) if !pace.waiting.is_empty());
+        if waits || self.journal.durable_lsn() + 1 < target {
             return;
         }
         let busy = self.parts.iter().any(|(_, p)| {
@@ -167,7 +203,7 @@ impl Store {
     /// What a segment held has to be written again: a reclaim that already flushes goes back to destaging.
     pub(crate) fn reclaim_again(&mut self) {
         if matches!(self.reclaim.stage, Stage::Syncing { .. }) {
-            self.reclaim.stage = Stage::Destaging;
+            self.reclaim.stage = Stage::Destaging(Pace::default());
         }
     }
 
