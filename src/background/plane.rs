@@ -167,7 +167,11 @@ impl Class {
             Work::Job(request) => match &request.job {
                 Job::CreateSegment { .. } | Job::Extend { .. } | Job::PrepareJournal { .. } => Class::Prepare,
                 Job::DeleteFiles { .. } | Job::Truncate { .. } => Class::Retention,
-                Job::Open { .. } | Job::WriteFile { .. } | Job::ReadFile { .. } | Job::DiskSpace => Class::Prompt,
+                Job::Open { .. }
+                | Job::WriteFile { .. }
+                | Job::ReadFile { .. }
+                | Job::FlushNames { .. }
+                | Job::DiskSpace => Class::Prompt,
             },
             Work::Retire(_) => Class::Retention,
         }

@@ -27,7 +27,7 @@ impl Work {
                 | Job::PrepareJournal { path, .. }
                 | Job::WriteFile { path, .. }
                 | Job::ReadFile { path } => Some(&path.0),
-                Job::DeleteFiles { .. } | Job::DiskSpace => None,
+                Job::FlushNames { .. } | Job::DeleteFiles { .. } | Job::DiskSpace => None,
             },
             Work::Retire(_) => None,
         }

@@ -84,12 +84,13 @@ pub enum Effect {
     },
 }
 
-/// A multi-step operation on files that the background plane runs. Each ends in exactly one [`JobResult`]; all but
-/// `DeleteFiles` are atomic: after a crash their outcome is complete or absent.
+/// A multi-step operation on files that the background plane runs. Each ends in exactly one [`JobResult`]. After a crash the outcome
+/// is complete or absent, but for `DeleteFiles`, which may be half done, and for what waits for a later flush: see `CreateSegment`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Job {
-    /// Create a segment file with its directories, allocate `bytes` (fallocate, size included), flush file and directories, and keep it open
-    /// for direct reads and writes as `file`. Space that cannot be had is `ENOSPC`. An existing file of that name is replaced.
+    /// Create a segment file with its directories, allocate `bytes` (fallocate, size included), and keep it open for direct reads and
+    /// writes as `file`. Space that cannot be had is `ENOSPC`. An existing file of that name is replaced. Nothing is flushed: before
+    /// anything relies on the file, `Effect::Sync` flushes its content and `FlushNames` its name.
     CreateSegment {
         /// The id to bind.
         file: FileId,
@@ -98,7 +99,12 @@ pub enum Job {
         /// Allocation, whole blocks.
         bytes: u64,
     },
-    /// Allocate the open file to a size of at least `to` bytes (fallocate), flushed.
+    /// Make the names in these directories, and their own, durable. A directory that is gone is fine.
+    FlushNames {
+        /// The directories.
+        directories: Vec<FilePath>,
+    },
+    /// Allocate the open file to a size of at least `to` bytes (fallocate); `Effect::Sync` makes it durable.
     Extend {
         /// The open file.
         file: FileId,

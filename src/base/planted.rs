@@ -23,6 +23,8 @@ pub enum Planted {
     FailedFlushIgnored,
     /// A failed segment write is taken for a good one.
     FailedWriteIgnored,
+    /// A checkpoint names segments whose names nobody has flushed.
+    NamesNotFlushed,
     /// Journal files are recycled when the checkpoint is issued, not when it is durable.
     RecycleBeforeCheckpoint,
     /// Recovery takes the older of two checkpoints.
@@ -47,6 +49,7 @@ pub const ALL: &[Planted] = &[
     Planted::ReclaimBeforeFlush,
     Planted::FailedFlushIgnored,
     Planted::FailedWriteIgnored,
+    Planted::NamesNotFlushed,
     Planted::RecycleBeforeCheckpoint,
     Planted::StaleCheckpoint,
     Planted::RecoveryOrder,

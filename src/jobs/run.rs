@@ -5,6 +5,7 @@ use crate::base::buf::{AlignedBuf, block_ceil};
 use crate::base::effect::{FilePath, Job, JobResult};
 use crate::base::ids::FileId;
 use bytes::Bytes;
+use std::collections::BTreeSet;
 
 /// Suffix of a file that is not complete yet. Recovery ignores such files and may delete them; the next job for the same name
 /// replaces them. A shard has at most one job per name under way.
@@ -33,6 +34,7 @@ fn at<T>(result: FileResult<T>, step: &str, path: &str) -> Step<T> {
 pub async fn run<F: Files>(job: &Job, files: &F) -> JobResult {
     let done = match job {
         Job::CreateSegment { file, path, bytes } => create_segment(files, *file, path, *bytes).await,
+        Job::FlushNames { directories } => flush_names(files, directories).await,
         Job::Extend { file, path, to } => extend(files, *file, path, *to).await,
         Job::Truncate { file, path, to } => truncate(files, *file, path, *to).await,
         Job::Open { file, path } => open(files, *file, path).await,
@@ -52,13 +54,31 @@ pub async fn run<F: Files>(job: &Job, files: &F) -> JobResult {
 }
 
 async fn create_segment<F: Files>(files: &F, id: FileId, path: &FilePath, bytes: u64) -> Step<JobResult> {
-    make_parents(files, path).await?;
-    let fill = async |handle: &F::Handle| {
-        at(files.allocate(handle, bytes).await, "allocate", &path.0)?;
-        at(files.flush(handle).await, "flush", &path.0)
-    };
-    let handle = create_whole(files, path, fill).await?;
+    for dir in directories_above(&path.0).filter(|dir| !files.dir_known(dir)) {
+        make_dir(files, dir).await?;
+    }
+    let fill = async |handle: &F::Handle| at(files.allocate(handle, bytes).await, "allocate", &path.0);
+    let handle = create_named(files, path, fill).await?;
     files.bind(id, handle);
+    Ok(JobResult::Done)
+}
+
+/// Each directory is flushed once, however many of those below it are asked for.
+async fn flush_names<F: Files>(files: &F, directories: &[FilePath]) -> Step<JobResult> {
+    let mut made: BTreeSet<&str> = BTreeSet::new();
+    for path in directories {
+        made.insert(&path.0);
+        made.extend(directories_above(&path.0).filter(|dir| !files.dir_known(dir)));
+    }
+    let mut flush: BTreeSet<&str> = made.iter().map(|dir| parent(dir)).collect();
+    flush.extend(directories.iter().map(|path| path.0.as_str()));
+    for dir in flush {
+        match files.flush_dir(dir).await {
+            Err(Errno::ENOENT) => {}
+            other => at(other, "flush directory", dir)?,
+        }
+    }
+    made.into_iter().for_each(|dir| files.know_dir(dir, true));
     Ok(JobResult::Done)
 }
 
@@ -108,8 +128,19 @@ async fn write_file<F: Files>(files: &F, path: &FilePath, content: &Bytes) -> St
     Ok(JobResult::Done)
 }
 
-/// Creates a file under a temporary name, lets `fill` complete and flush it, then gives it its name for good.
+/// Creates a file as [`create_named`] does; `fill` has flushed it, and its name is durable, too.
 async fn create_whole<F: Files>(
+    files: &F,
+    path: &FilePath,
+    fill: impl AsyncFnOnce(&F::Handle) -> Step<()>,
+) -> Step<F::Handle> {
+    let handle = create_named(files, path, fill).await?;
+    flush_parent(files, path).await?;
+    Ok(handle)
+}
+
+/// Creates a file under a temporary name, lets `fill` complete it, then gives it its name.
+async fn create_named<F: Files>(
     files: &F,
     path: &FilePath,
     fill: impl AsyncFnOnce(&F::Handle) -> Step<()>,
@@ -125,7 +156,6 @@ async fn create_whole<F: Files>(
         let _ = files.remove(&unfinished).await;
         return Err(failure);
     }
-    flush_parent(files, path).await?;
     Ok(handle)
 }
 
@@ -138,7 +168,6 @@ async fn open<F: Files>(files: &F, id: FileId, path: &FilePath) -> Step<JobResul
 async fn extend<F: Files>(files: &F, id: FileId, path: &FilePath, to: u64) -> Step<JobResult> {
     let handle = at(files.bound(id).ok_or(Errno::EBADF), "extend", &path.0)?;
     at(files.allocate(&handle, to).await, "allocate", &path.0)?;
-    at(files.flush(&handle).await, "flush", &path.0)?;
     Ok(JobResult::Done)
 }
 
@@ -191,6 +220,19 @@ fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(dir, _)| dir)
 }
 
+/// The directories that a path goes through, the highest first.
+fn directories_above(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(end, _)| &path[..end])
+}
+
+/// Makes a directory, unless it is there.
+async fn make_dir<F: Files>(files: &F, dir: &str) -> Step<()> {
+    match files.make_dir(dir).await {
+        Err(Errno::EEXIST) => Ok(()),
+        other => at(other, "make directory", dir),
+    }
+}
+
 async fn flush_parent<F: Files>(files: &F, path: &FilePath) -> Step<()> {
     let dir = parent(&path.0);
     at(files.flush_dir(dir).await, "flush directory", dir)
@@ -198,15 +240,11 @@ async fn flush_parent<F: Files>(files: &F, path: &FilePath) -> Step<()> {
 
 /// Makes the missing directories above `path`, each durable before the next, so that a flushed file is never unreachable.
 async fn make_parents<F: Files>(files: &F, path: &FilePath) -> Step<()> {
-    for (end, _) in path.0.match_indices('/') {
-        let dir = &path.0[..end];
+    for dir in directories_above(&path.0) {
         if files.dir_known(dir) {
             continue;
         }
-        match files.make_dir(dir).await {
-            Err(Errno::EEXIST) => {}
-            other => at(other, "make directory", dir)?,
-        }
+        make_dir(files, dir).await?;
         let above = parent(dir);
         at(files.flush_dir(above).await, "flush directory", above)?;
         files.know_dir(dir, true);

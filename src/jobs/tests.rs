@@ -1,7 +1,7 @@
 //! Every job, crashed at every step, with three kinds of loss: the outcome is complete or absent.
 
 use super::mem::{Cut, MemFiles};
-use super::{UNFINISHED, block_on_ready, run};
+use super::{Files, UNFINISHED, block_on_ready, run};
 use crate::base::buf::BLOCK;
 use crate::base::effect::{FilePath, Job, JobResult};
 use crate::base::ids::FileId;
@@ -86,18 +86,74 @@ fn a_directory_that_another_job_has_not_flushed_yet_is_flushed_again() {
     );
 }
 
-#[test]
-fn a_segment_is_absent_or_fully_allocated() {
-    let job = Job::CreateSegment {
+fn segment(name: &str) -> Job {
+    Job::CreateSegment {
         file: FileId(7),
-        path: path("topics/t/0/00000000000000000000.seg"),
+        path: path(name),
         bytes: 8 * BLOCK as u64,
+    }
+}
+
+/// What `Effect::Sync` does for the shard.
+fn sync(files: &MemFiles, file: FileId) {
+    let handle = files.bound(file).expect("bound");
+    assert_eq!(block_on_ready(files.flush(&handle)), Ok(()));
+}
+
+#[test]
+fn a_segment_that_is_synced_survives_once_its_names_are_flushed() {
+    let names = ["topics/t/0/a.seg", "topics/t/1/a.seg", "topics/u/0/a.seg"];
+    let flush = Job::FlushNames {
+        directories: ["topics/t/0", "topics/t/1", "topics/u/0"].map(path).to_vec(),
     };
-    crash_everywhere(&[], &job, |disk, done| {
-        match disk.content("topics/t/0/00000000000000000000.seg") {
-            Some(content) => assert_eq!(content.len(), 8 * BLOCK),
-            None => assert!(!done, "acknowledged, then lost"),
+    for steps in 0.. {
+        let files = MemFiles::new(u32::MAX);
+        for name in names {
+            assert_eq!(block_on_ready(run(&segment(name), &files)), JobResult::Done);
+            sync(&files, FileId(7));
         }
+        let files = files.continued(steps);
+        let done = block_on_ready(run(&flush, &files)) == JobResult::Done;
+        for name in names {
+            match files.restarted(Cut::LosesAll).content(name) {
+                Some(content) => assert_eq!(content.len(), 8 * BLOCK),
+                None => assert!(!done, "{name}: acknowledged, then lost"),
+            }
+        }
+        if done {
+            assert_eq!(
+                steps, 7,
+                "each of data directory, topics, two topics, three partitions once"
+            );
+            return;
+        }
+    }
+}
+
+#[test]
+fn names_of_a_deleted_partition_need_no_flush() {
+    let files = MemFiles::new(u32::MAX);
+    assert_eq!(
+        block_on_ready(run(&segment("topics/t/0/a.seg"), &files)),
+        JobResult::Done
+    );
+    let directories = vec![path("topics/gone/0"), path("topics/t/0")];
+    assert_eq!(
+        block_on_ready(run(&Job::FlushNames { directories }, &files)),
+        JobResult::Done
+    );
+    assert_eq!(files.restarted(Cut::LosesAll).names(), ["topics/t/0/a.seg"]);
+}
+
+#[test]
+fn a_segment_replaces_one_of_its_name_as_a_whole() {
+    let name = "topics/t/0/a.seg";
+    crash_everywhere(&[write(name, b"old")], &segment(name), |disk, _| {
+        let content = disk.content(name).expect("the old or the new one");
+        assert!(
+            content == b"old" || content.iter().all(|byte| *byte == 0),
+            "{content:?}"
+        );
     });
 }
 
@@ -156,6 +212,12 @@ fn extend_and_truncate_work_on_the_bound_file_only() {
     };
     assert_eq!(block_on_ready(run(&create, &files)), JobResult::Done);
     assert_eq!(block_on_ready(run(&extend(3 * 4096), &files)), JobResult::Done);
+    let directories = vec![path("t")];
+    assert_eq!(
+        block_on_ready(run(&Job::FlushNames { directories }, &files)),
+        JobResult::Done
+    );
+    sync(&files, FileId(7));
     assert_eq!(
         files.restarted(Cut::LosesAll).content("t/0.seg").map(|c| c.len()),
         Some(3 * 4096)

@@ -57,6 +57,8 @@ pub struct Segment {
     pub created_ms: i64,
     /// No more appends.
     pub sealed: bool,
+    /// The file's name is durable: a checkpoint may name it.
+    pub named: bool,
     /// Its file.
     pub file: FileState,
     /// Its index.
@@ -89,6 +91,7 @@ impl Segment {
             max_timestamp: i64::MIN,
             created_ms: now.wall_ms,
             sealed: false,
+            named: false,
             file: FileState::Closed,
             index: IndexState::Loaded(Index::new(base_offset)),
             life: life_at(now),
@@ -108,6 +111,7 @@ impl Segment {
             allocated: saved.size,
             max_timestamp: saved.max_timestamp,
             sealed: saved.sealed,
+            named: true,
             index: IndexState::Absent,
             created_ms: saved.created_ms,
             life: saved.life,

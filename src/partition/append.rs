@@ -112,11 +112,17 @@ impl Store {
     }
 
     fn check_size(&self, config: &TopicConfig, len: usize) -> Result<(), Refusal> {
-        let max = (config.max_message_bytes as usize).min(self.journal.payload_max());
-        if len > max {
+        let (topic_max, journal_max) = (config.max_message_bytes as usize, self.journal.payload_max());
+        if len > topic_max {
             return Err(refuse(
                 ErrorCode::MessageTooLarge,
-                format!("the batch has {len} bytes, the topic takes {max} (max.message.bytes)"),
+                format!("the batch has {len} bytes, the topic takes {topic_max} (max.message.bytes)"),
+            ));
+        }
+        if len > journal_max {
+            return Err(refuse(
+                ErrorCode::MessageTooLarge,
+                format!("the batch has {len} bytes, a journal file of this broker takes {journal_max}"),
             ));
         }
         Ok(())

@@ -1,7 +1,8 @@
-//! Reclaiming journal space: destage what old files hold, flush the segments, write a checkpoint, then recycle the files.
+//! Reclaiming journal space: destage what old files hold, flush the segments and their names, write a checkpoint, then recycle the
+//! files.
 //!
-//! The order is the safety rule (RELIABILITY section 2): segment writes completed -> segments flushed -> checkpoint with the new
-//! journal position durable -> file recycled. Each step waits for the one before.
+//! The order is the safety rule (RELIABILITY section 2): segment writes completed -> segments flushed -> names of new segments
+//! flushed -> checkpoint with the new journal position durable -> file recycled. Each step waits for the one before.
 
 use crate::base::effect::{Effect, FilePath, Job, JobResult};
 use crate::base::ids::{FileId, JobKey};
@@ -9,7 +10,7 @@ use crate::base::planted::{self, Planted};
 use crate::base::slab::SlabKey;
 use crate::log::block::Lsn;
 use crate::log::checkpoint::Checkpoint;
-use crate::log::segment::{FileState, Segment};
+use crate::log::segment::{FileState, Segment, partition_directory};
 use crate::partition::destage::first_undestaged_lsn;
 use crate::partition::state::DestageStep;
 use crate::partition::store::{IoFor, JobFor, Store, StoreCx};
@@ -17,6 +18,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 /// Flushes in flight at once: enough for the device, few enough that journal writes do not queue behind them.
 const SYNCS_INFLIGHT_MAX: usize = 8;
+/// Directories of one job that makes names durable; jobs run side by side and share the file system's commits.
+const NAMES_PER_JOB: usize = 64;
 /// Index entries not yet in the index file that make it worth rewriting at a checkpoint.
 const INDEX_SAVE_ENTRIES: usize = 256;
 
@@ -29,8 +32,13 @@ enum Stage {
         waiting: VecDeque<(SlabKey, i64)>,
         asked: BTreeSet<(SlabKey, i64)>,
     },
+    /// Names of new segments are being flushed, by this many jobs.
+    Naming(usize),
     Checkpointing,
 }
+
+/// A new segment whose name is being made durable: partition, base offset, life (see [`Segment::life`]).
+pub(crate) type UnnamedSegment = (SlabKey, i64, u64);
 
 /// Partitions that have to write are let go little by little, as the journal grows: a thousand segments that are made and
 /// written at once fill the device's queues and its cache, and the journal's own flushes wait behind them.
@@ -79,6 +87,7 @@ impl Store {
             Stage::Idle => "idle".to_string(),
             Stage::Destaging(pace) => format!("destaging, {} waiting", pace.waiting.len()),
             Stage::Syncing { waiting, asked } => format!("syncing, {} waiting, asked {asked:?}", waiting.len()),
+            Stage::Naming(jobs) => format!("flushing names, {jobs} jobs"),
             Stage::Checkpointing => "checkpointing".to_string(),
         };
         format!(
@@ -103,7 +112,8 @@ impl Store {
                 self.finish_destaging(cx);
             }
             Stage::Syncing { .. } => self.pump_syncs(cx),
-            Stage::Checkpointing => {}
+            Stage::Naming(0) => self.name_segments(cx),
+            Stage::Naming(_) | Stage::Checkpointing => {}
         }
     }
 
@@ -196,8 +206,46 @@ impl Store {
             && waiting.is_empty()
             && asked.is_empty()
         {
-            self.write_checkpoint(cx);
+            self.name_segments(cx);
         }
+    }
+
+    /// Makes the names of flushed segments durable, then goes on to the checkpoint. Comes again after each turn, since a segment
+    /// may have been made and flushed meanwhile.
+    fn name_segments(&mut self, cx: &mut StoreCx) {
+        let unnamed = self.parts.iter().flat_map(|(key, p)| {
+            let of_checkpoint = p.segments.iter().filter(|s| s.flushed > 0 && !s.named);
+            of_checkpoint.map(move |s| (partition_directory(p.id), (key, s.base_offset, s.life)))
+        });
+        let unnamed: Vec<(FilePath, UnnamedSegment)> = unnamed.collect();
+        if unnamed.is_empty() || planted::is(Planted::NamesNotFlushed) {
+            return self.write_checkpoint(cx);
+        }
+        self.reclaim.stage = Stage::Naming(unnamed.len().div_ceil(NAMES_PER_JOB));
+        for some in unnamed.chunks(NAMES_PER_JOB) {
+            let (directories, segments) = some.iter().cloned().unzip();
+            self.job(cx, JobFor::Names(segments), Job::FlushNames { directories });
+        }
+    }
+
+    /// Names are durable, or it is unknown whether they are.
+    pub(crate) fn on_names_flushed(&mut self, cx: &mut StoreCx, segments: Vec<UnnamedSegment>, result: JobResult) {
+        if let JobResult::Failed { errno, what } = result {
+            // Never retried: a second flush may report success for what the first one lost.
+            return self.fail(format!(
+                "{what} failed (errno {errno}); nothing is acknowledged any more. Check the disk, then restart"
+            ));
+        }
+        for (key, base, life) in segments {
+            let segment = self.parts.get_mut(key).and_then(|p| p.segment_mut(base));
+            if let Some(segment) = segment.filter(|s| s.life == life) {
+                segment.named = true;
+            }
+        }
+        if let Stage::Naming(jobs) = &mut self.reclaim.stage {
+            *jobs = jobs.saturating_sub(1);
+        }
+        self.pump_reclaim(cx);
     }
 
     /// What a segment held has to be written again: a reclaim that already flushes goes back to destaging.

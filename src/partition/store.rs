@@ -24,7 +24,7 @@ use crate::partition::durable::{BlockInfo, PendingAck};
 use crate::partition::fetch::{FetchOp, Watch};
 use crate::partition::lookup::LookupOp;
 use crate::partition::producers::BatchId;
-use crate::partition::reclaim::Reclaim;
+use crate::partition::reclaim::{Reclaim, UnnamedSegment};
 use crate::partition::request::{OwnerReply, OwnerRequest, ReplyTo};
 use crate::partition::state::Partition;
 use crate::partition::tail::{ChunkCache, TailFrame};
@@ -96,6 +96,7 @@ pub(crate) enum JobFor {
         partition: SlabKey,
         segment: i64,
     },
+    Names(Vec<UnnamedSegment>),
     Checkpoint {
         start_lsn: Lsn,
         start_prev_crc: u32,
@@ -355,6 +356,7 @@ impl Store {
                 file,
             }) => self.on_segment_open(cx, partition, segment, file, result),
             Some(JobFor::IndexLoad { partition, segment }) => self.on_index_loaded(cx, partition, segment, result),
+            Some(JobFor::Names(segments)) => self.on_names_flushed(cx, segments, result),
             Some(JobFor::Checkpoint {
                 start_lsn,
                 start_prev_crc,

@@ -16,9 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
-/// Journal files of a shard, least and most.
+/// Fewest journal files of a shard.
 const JOURNAL_FILES_MIN: usize = 4;
-const JOURNAL_FILES_MAX: usize = 8;
+/// Largest journal of a shard, bytes: a start reads all of it.
+const JOURNAL_MAX: u64 = 512 * MIB;
 /// Block writes of a shard under way at a time.
 const JOURNAL_INFLIGHT: usize = 4;
 /// Largest part of the disk kept free: for checkpoints, and so that deletion can go on.
@@ -59,13 +60,14 @@ impl Sizes<'_> {
         // Small files: the first ack of a new directory waits until one has been pre-written. They keep their size for life,
         // since a longer one would be appended to beyond what was pre-written.
         let file_bytes = journal_file
-            .unwrap_or((share / 32 / MIB * MIB).clamp(8 * MIB, 64 * MIB))
+            .unwrap_or((share / 64 / MIB * MIB).clamp(8 * MIB, 64 * MIB))
             .max(1);
+        let journal_bytes = (share / 4).min(JOURNAL_MAX);
         StoreConfig {
             journal: JournalConfig {
                 directory: shard_directory(id.0),
                 file_bytes,
-                file_count: ((share / 4 / file_bytes) as usize).clamp(JOURNAL_FILES_MIN, JOURNAL_FILES_MAX),
+                file_count: ((journal_bytes / file_bytes) as usize).max(JOURNAL_FILES_MIN),
                 inflight_max: JOURNAL_INFLIGHT,
                 chunk_bytes: (share / 256).next_multiple_of(4096).clamp(256 << 10, 4 * MIB) as usize,
             },

@@ -2,8 +2,9 @@
 //!
 //! Model: `current` is what reads see; `durable` is what survives; `pending` are completed writes without a flush. A crash keeps,
 //! drops or tears (at 512 B) each pending write and each write in flight, independently; the block in flight may also turn to
-//! garbage. Names: creation, replacement and deletion are durable when their job completes; a job in flight at a crash has
-//! happened or not. A datum is never lost otherwise, so any loss seen is a bug and not bad luck.
+//! garbage. Names: replacement and deletion are durable when their job completes; a job in flight at a crash has happened or not.
+//! Only a new segment's name and size wait for their flushes: a power cut before them may leave what had the name before, or
+//! nothing. A datum is never lost otherwise, so any loss seen is a bug and not bad luck.
 
 use crate::sim::prng::Prng;
 use bytes::Bytes;
@@ -25,6 +26,8 @@ pub struct SimFile {
     current: Vec<u8>,
     durable: Vec<u8>,
     pending: Vec<PendingWrite>,
+    /// The name is not durable yet: what a power cut may bring back in its place.
+    unnamed: Option<Option<Box<SimFile>>>,
 }
 
 impl SimFile {
@@ -34,6 +37,7 @@ impl SimFile {
             durable: content.clone(),
             current: content,
             pending: Vec::new(),
+            unnamed: None,
         }
     }
     /// What reads see.
@@ -79,14 +83,32 @@ impl SimDisk {
     }
     /// Creates or replaces a file, durably.
     pub fn create(&mut self, name: &str, content: Vec<u8>) -> Result<(), i32> {
+        self.make(name, SimFile::durable(content))
+    }
+    /// Creates or replaces a file of zeros; name and size wait for [`name`](Self::name) and [`sync`](Self::sync).
+    pub fn create_unflushed(&mut self, name: &str, len: usize) -> Result<(), i32> {
+        let file = SimFile {
+            current: vec![0; len],
+            unnamed: Some(self.files.get(name).cloned().map(Box::new)),
+            ..SimFile::default()
+        };
+        self.make(name, file)
+    }
+    fn make(&mut self, name: &str, file: SimFile) -> Result<(), i32> {
         let old = self.files.get(name).map_or(0, |f| f.current.len() as u64);
-        if self.used() - old + content.len() as u64 > self.capacity {
+        if self.used() - old + file.current.len() as u64 > self.capacity {
             return Err(ENOSPC);
         }
-        self.files.insert(name.into(), SimFile::durable(content));
+        self.files.insert(name.into(), file);
         Ok(())
     }
-    /// Grows a file to at least `to` bytes, durably.
+    /// Makes the names in a directory durable.
+    pub fn name(&mut self, directory: &str) {
+        let inside = |name: &str| name.rsplit_once('/').is_some_and(|(dir, _)| dir == directory);
+        let files = self.files.iter_mut().filter(|(name, _)| inside(name));
+        files.for_each(|(_, file)| file.unnamed = None);
+    }
+    /// Grows a file to at least `to` bytes; the size waits for [`sync`](Self::sync).
     pub fn extend(&mut self, name: &str, to: u64) -> Result<(), i32> {
         let used = self.used();
         let Some(file) = self.files.get_mut(name) else {
@@ -98,7 +120,6 @@ impl SimDisk {
         }
         let to = (to as usize).max(file.current.len());
         file.current.resize(to, 0);
-        file.durable.resize(file.durable.len().max(to), 0);
         Ok(())
     }
     /// Cuts a file, durably.
@@ -138,6 +159,8 @@ impl SimDisk {
         for write in file.pending.drain(..count) {
             put(&mut file.durable, write.at, &write.data);
         }
+        let size = file.durable.len().max(file.current.len());
+        file.durable.resize(size, 0);
         Ok(())
     }
     /// Completed writes that no flush has covered.
@@ -167,7 +190,15 @@ impl SimDisk {
                 });
             }
         }
+        for (name, mut file) in std::mem::take(&mut self.files) {
+            let kept = match file.unnamed.take() {
+                Some(before) if chance.chance(50) => before.map(|before| *before),
+                _ => Some(file),
+            };
+            self.files.extend(kept.map(|file| (name, file)));
+        }
         for file in self.files.values_mut() {
+            file.unnamed = None;
             let mut image = std::mem::take(&mut file.durable);
             let mut writes = std::mem::take(&mut file.pending);
             shuffle(&mut writes, chance);

@@ -23,7 +23,7 @@ const NAMELESS: &str = "";
 pub struct IoFaults {
     /// Segment writes and flushes that fail.
     pub segment_error: u64,
-    /// Journal writes that fail (the node stops).
+    /// Journal writes and flushes of names that fail (the node stops).
     pub journal_error: u64,
     /// Reads that fail.
     pub read_error: u64,
@@ -225,11 +225,12 @@ impl SimIo {
                 }
             }
             Op::Job { key, job } => {
-                let fails = !matches!(
-                    job,
-                    Job::DeleteFiles { .. } | Job::DiskSpace | Job::PrepareJournal { .. }
-                );
-                let failed = fails && self.chance.chance(self.faults.job_error);
+                let percent = match job {
+                    Job::DeleteFiles { .. } | Job::DiskSpace | Job::PrepareJournal { .. } => 0,
+                    Job::FlushNames { .. } => self.faults.journal_error,
+                    _ => self.faults.job_error,
+                };
+                let failed = self.chance.chance(percent);
                 let result = if failed { Err(EIO) } else { self.run(&job, disk) };
                 let result = result.unwrap_or_else(|errno| JobResult::Failed {
                     errno,
@@ -243,10 +244,11 @@ impl SimIo {
     fn run(&mut self, job: &Job, disk: &mut SimDisk) -> Result<JobResult, i32> {
         match job {
             Job::CreateSegment { file, path, bytes } => {
-                disk.create(&path.0, vec![0; *bytes as usize])?;
+                disk.create_unflushed(&path.0, *bytes as usize)?;
                 self.detach(&path.0);
                 self.files.insert(*file, path.0.clone());
             }
+            Job::FlushNames { directories } => directories.iter().for_each(|dir| disk.name(&dir.0)),
             Job::Extend { file, path, to } if self.files.contains_key(file) => disk.extend(&path.0, *to)?,
             Job::Truncate { file, path, to } if self.files.contains_key(file) => disk.truncate(&path.0, *to),
             Job::Extend { .. } | Job::Truncate { .. } => return Err(EBADF),
