@@ -8,6 +8,7 @@ use super::state::Shared;
 use crate::controller::image::{Image, Topic};
 use crate::partition::request::{OwnerRequest, ProducePart, ProduceResult};
 use crate::wire::error::ErrorCode;
+use crate::wire::header::RequestHeader;
 use crate::wire::produce::{
     NodeEndpoint, ProducePartition, ProducePartitionResponse, ProduceRequest, ProduceResponse, ProduceTopic,
     ProduceTopicResponse, RecordError, TopicRef,
@@ -18,6 +19,9 @@ use std::sync::Arc;
 /// Topics or partitions in one request. The answer takes more memory than the smallest partition takes on the wire, so a
 /// frame of nothing but empty partitions must not be followed to its end.
 const PARTS_MAX: usize = 100_000;
+
+/// Client id of tools that may write the broker's own topics (Kafka: `AdminUtils.ADMIN_CLIENT_ID`).
+const ADMIN_CLIENT: &str = "__admin_client";
 
 /// Least wait for durability. Kafka's `timeout.ms` bounds the wait for replicas, its own append being done at once; ours goes
 /// through the disk, so a client that allows next to nothing still gets what one slow flush takes.
@@ -78,15 +82,18 @@ impl ProduceOp {
 struct Source<'a> {
     frame: &'a Bytes,
     request: &'a ProduceRequest<'a>,
-    /// What is wrong with the request as a whole; every partition answers it.
+    /// What is wrong with the request as a whole; every partition that is there answers it.
     refusal: Option<Refusal>,
+    /// The client calls itself [`ADMIN_CLIENT`].
+    is_admin: bool,
 }
 
 /// Error and text of a partition that is not asked for.
 type Refusal = (ErrorCode, &'static str);
 
-pub(super) fn start(call: &mut Call, shared: &mut Shared, frame: &Bytes, body: &[u8]) -> Step<ProduceOp> {
-    let request = match ProduceRequest::decode(call.meta.version, body) {
+pub(super) fn start(call: &mut Call, shared: &mut Shared, frame: &Bytes, header: &RequestHeader) -> Step<ProduceOp> {
+    let client_id = header.client_id;
+    let request = match ProduceRequest::decode(call.meta.version, header.body) {
         Ok(request) => request,
         Err(error) => return malformed(call.meta, &error),
     };
@@ -98,6 +105,7 @@ pub(super) fn start(call: &mut Call, shared: &mut Shared, frame: &Bytes, body: &
         frame,
         request: &request,
         refusal: refuse_all(&request),
+        is_admin: client_id == Some(ADMIN_CLIENT),
     };
     let mut op = ProduceOp {
         response: ProduceResponse::default(),
@@ -117,10 +125,7 @@ pub(super) fn start(call: &mut Call, shared: &mut Shared, frame: &Bytes, body: &
 }
 
 fn start_topic(call: &mut Call, source: &Source, asked: &ProduceTopic, op: &mut ProduceOp) {
-    let topic = match source.refusal {
-        Some(refusal) => Err(refusal),
-        None => find(call.cx.newest, asked.topic).map_err(|error| (error, "")),
-    };
+    let topic = find(call.cx.newest, asked.topic).map_err(|error| (error, ""));
     let mut answer = ProduceTopicResponse {
         partitions: Vec::with_capacity(asked.partition_count()),
         ..Default::default()
@@ -219,7 +224,7 @@ fn proceed(call: &mut Call, op: ProduceOp, starting: bool) -> Step<ProduceOp> {
     }
 }
 
-/// What is wrong with the request as a whole; every partition answers it.
+/// What is wrong with the request as a whole.
 fn refuse_all(request: &ProduceRequest) -> Option<Refusal> {
     if !matches!(request.acks, -1..=1) {
         return Some((ErrorCode::InvalidRequiredAcks, ""));
@@ -250,10 +255,13 @@ fn send(
 ) -> Result<(), Refusal> {
     let (frame, request) = (source.frame, source.request);
     let (id, owner) = place(topic, partition.index).map_err(|error| (error, ""))?;
-    if request.acks == -1 && topic.config.min_insync_replicas > 1 {
+    if let Some(refusal) = source.refusal {
+        return Err(refusal);
+    }
+    if topic.is_internal() && !source.is_admin {
         return Err((
-            ErrorCode::NotEnoughReplicas,
-            "min.insync.replicas exceeds the number of replicas",
+            ErrorCode::InvalidTopicException,
+            "the topic is written by the broker alone",
         ));
     }
     let Some(records) = partition.records.filter(|records| !records.is_empty()) else {

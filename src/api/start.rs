@@ -11,7 +11,7 @@ use bytes::Bytes;
 pub(super) fn request(call: &mut Call, shared: &mut Shared, frame: &Bytes, header: &RequestHeader) -> Step<State> {
     let body = header.body;
     match header.api_key {
-        ApiKey::Produce => produce::start(call, shared, frame, body).map(State::Produce),
+        ApiKey::Produce => produce::start(call, shared, frame, header).map(State::Produce),
         ApiKey::Fetch => fetch::start(call, shared, body).map(State::Fetch),
         ApiKey::ListOffsets => offsets::list::start(call, body).map(State::ListOffsets),
         ApiKey::Metadata => metadata::start(call, body).map(State::Control),

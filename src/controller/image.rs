@@ -149,8 +149,6 @@ pub struct TopicConfig {
     pub cleanup_compact: bool,
     /// `file.delete.delay.ms`.
     pub file_delete_delay_ms: i64,
-    /// `min.insync.replicas`, at least 1.
-    pub min_insync_replicas: u32,
 }
 
 impl Default for TopicConfig {
@@ -168,7 +166,6 @@ impl Default for TopicConfig {
             cleanup_delete: true,
             cleanup_compact: false,
             file_delete_delay_ms: 60_000,
-            min_insync_replicas: 1,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Produce on the owner: check, stamp offsets, stage. The answer waits for the journal.
 //!
-//! Order of checks follows Kafka (`LogValidator`, `ProducerAppendInfo`); a later batch of a producer is never accepted while its
-//! first was refused for the same cause (PROTOCOL 85).
+//! The rules are Kafka's (`LogValidator`, `ProducerAppendInfo`). A retry is recognised before anything else, so that a topic's
+//! new limits do not refuse what is in the log; a later batch of a producer is never accepted while its first was refused for
+//! the same cause.
 
 use crate::base::slab::SlabKey;
 use crate::controller::image::{TimestampType, TopicConfig};
@@ -17,6 +18,7 @@ use crate::partition::store::{Store, StoreCx};
 use crate::wire::batch::{self, BatchInfo, BatchView};
 use crate::wire::compress::Compression;
 use crate::wire::error::ErrorCode;
+use crate::wire::record::Records;
 use bytes::Bytes;
 
 type Refusal = Box<ProduceResult>;
@@ -81,11 +83,16 @@ impl Store {
             }
         }
         let config = part.topic.config.clone();
-        let recompressed = recompress(&config, &info, &view)?;
+        self.check_size(&config, request.records.len())?;
+        let body = view
+            .decompressed(records::expansion_limit(view.body().len()))
+            .map_err(undecipherable)?;
+        let max_timestamp = check_records(&config, &info, &body, cx.now.wall_ms)?;
+        let recompressed = recompress(&config, &info, &body)?;
         let records = recompressed.as_ref().unwrap_or(&request.records);
-        check_content(&config, &info, records, cx.now.wall_ms)?;
         self.check_size(&config, records.len())?;
         self.check_service(key, id)?;
+        let info = BatchInfo { max_timestamp, ..info };
         Ok(self.stage_batch(cx, key, records, &info, id))
     }
 
@@ -183,8 +190,11 @@ impl Store {
         };
         let frame = self.journal.stage(new, records, |copy| {
             batch::patch_base_offset_and_epoch(copy, base_offset, epoch);
+            let sent = BatchInfo::peek(copy);
             if append_time >= 0 {
                 batch::patch_log_append_time(copy, append_time);
+            } else if sent.is_some_and(|sent| !has_right_times(&sent, info)) {
+                batch::patch_create_time(copy, info.max_timestamp);
             }
             BatchInfo::peek(copy).map_or(0, |stored| stored.crc)
         });
@@ -288,14 +298,29 @@ fn check_batch(info: &BatchInfo, version: i16) -> Result<(), Refusal> {
             "zstd needs Produce version 7 or newer (KIP-110)",
         ));
     }
+    if info.base_offset != 0 {
+        let text = format!(
+            "the batch begins at offset {}, a producer counts from 0",
+            info.base_offset
+        );
+        return Err(refuse(ErrorCode::InvalidRecord, text));
+    }
     if info.is_transactional() {
         return Err(refuse(ErrorCode::InvalidTxnState, "transactions are not supported yet"));
     }
     Ok(())
 }
 
-/// The batch in the topic's own codec, when `compression.type` names another than the producer's.
-fn recompress(config: &TopicConfig, info: &BatchInfo, view: &BatchView) -> Result<Option<Bytes>, Refusal> {
+/// A batch whose checksum is right and whose records cannot be decompressed: the client made it so, and would again.
+fn undecipherable((error, why): crate::wire::error::Refusal) -> Refusal {
+    match error {
+        ErrorCode::CorruptMessage => refuse(ErrorCode::InvalidRecord, why),
+        error => refuse(error, why),
+    }
+}
+
+/// The batch in the topic's own codec, when `compression.type` names another than the producer's; `body` = its records.
+fn recompress(config: &TopicConfig, info: &BatchInfo, body: &[u8]) -> Result<Option<Bytes>, Refusal> {
     let Some(codec) = config
         .compression
         .and_then(|id| Compression::of_attributes(i16::from(id)))
@@ -305,54 +330,89 @@ fn recompress(config: &TopicConfig, info: &BatchInfo, view: &BatchView) -> Resul
     if codec == info.compression() {
         return Ok(None);
     }
-    let limit = records::expansion_limit(view.body().len());
-    let stored = batch::recompress(view, codec, limit).map_err(refused)?;
+    let stored = batch::repack(info, codec, body).map_err(refused)?;
     Ok(Some(Bytes::from(stored)))
 }
 
-/// Rules that look at records: keys on compacted topics, timestamps out of range.
-fn check_content(config: &TopicConfig, info: &BatchInfo, batch: &Bytes, now_ms: i64) -> Result<(), Refusal> {
-    let create_time = config.timestamp_type == TimestampType::CreateTime;
-    let latest = now_ms.saturating_add(config.timestamp_after_max_ms);
-    let earliest = now_ms.saturating_sub(config.timestamp_before_max_ms);
-    let check_times = create_time && (info.max_timestamp > latest || config.timestamp_before_max_ms != i64::MAX);
-    if !check_times && !config.cleanup_compact {
-        return Ok(());
-    }
-    let mut without_key = Vec::new();
-    let mut out_of_time = Vec::new();
-    records::walk(batch, |record| {
-        if config.cleanup_compact && record.key.is_none() {
-            without_key.push((
-                record.index,
-                "Compacted topic cannot accept message without key.".to_string(),
-            ));
+/// The header of a CreateTime batch as it was sent says what its records say.
+fn has_right_times(sent: &BatchInfo, found: &BatchInfo) -> bool {
+    sent.max_timestamp == found.max_timestamp && sent.timestamp_type() == batch::TimestampType::CreateTime
+}
+
+/// Looks at every record, as Kafka does: what is acknowledged can be read, and what the header says of times is true. Returns the
+/// largest time, -1 without any. `body` = the records, decompressed.
+fn check_records(config: &TopicConfig, info: &BatchInfo, body: &[u8], now_ms: i64) -> Result<i64, Refusal> {
+    let rules = Rules::new(config, info, now_ms);
+    let mut max_timestamp = NO_TIMESTAMP;
+    let mut faults = Vec::new();
+    for (index, record) in Records::new(body, info.record_count).enumerate() {
+        let record = record.map_err(|fault| refuse(ErrorCode::InvalidRecord, fault.to_string()))?;
+        if record.offset_delta as usize != index {
+            let text = format!("record {index} has offset delta {}", record.offset_delta);
+            return Err(refuse(ErrorCode::InvalidRecord, text));
         }
-        if check_times && (record.timestamp > latest || record.timestamp < earliest) {
-            let text = format!(
-                "Timestamp {} of message is out of range [{earliest}, {latest}].",
-                record.timestamp
-            );
-            out_of_time.push((record.index, text));
+        let timestamp = info.base_timestamp.saturating_add(record.timestamp_delta);
+        max_timestamp = max_timestamp.max(timestamp);
+        if let Some((error, text)) = rules.fault(timestamp, record.key.is_some()) {
+            faults.push((error, index as i32, text));
         }
-        true
-    })
-    .map_err(|why| refuse(ErrorCode::CorruptMessage, why))?;
-    if !without_key.is_empty() {
-        return Err(refuse_records(
-            ErrorCode::InvalidRecord,
-            "One or more records have been rejected: no key",
-            without_key,
-        ));
     }
-    if !out_of_time.is_empty() {
-        return Err(refuse_records(
-            ErrorCode::InvalidTimestamp,
-            "One or more records have been rejected: timestamp out of range",
-            out_of_time,
-        ));
+    if faults.is_empty() {
+        return Ok(max_timestamp);
     }
-    Ok(())
+    let error = match faults.iter().all(|(error, ..)| *error == ErrorCode::InvalidTimestamp) {
+        true => ErrorCode::InvalidTimestamp,
+        false => ErrorCode::InvalidRecord,
+    };
+    let record_errors = faults.into_iter().map(|(_, index, text)| (index, text)).collect();
+    Err(refuse_records(error, "one or more records are refused", record_errors))
+}
+
+/// The time of a record without one.
+const NO_TIMESTAMP: i64 = -1;
+
+/// What a topic asks of each record.
+struct Rules {
+    needs_key: bool,
+    /// CreateTime: the times allowed, both inclusive.
+    times: Option<(i64, i64)>,
+    /// The client claims to be the broker.
+    claims_append_time: bool,
+}
+
+impl Rules {
+    fn new(config: &TopicConfig, info: &BatchInfo, now_ms: i64) -> Rules {
+        let create_time = config.timestamp_type == TimestampType::CreateTime;
+        let earliest = now_ms.saturating_sub(config.timestamp_before_max_ms);
+        let latest = now_ms.saturating_add(config.timestamp_after_max_ms);
+        Rules {
+            needs_key: config.cleanup_compact,
+            times: create_time.then_some((earliest, latest)),
+            claims_append_time: info.timestamp_type() == batch::TimestampType::LogAppendTime,
+        }
+    }
+
+    /// What is wrong with a record (`LogValidator.validateRecord`).
+    #[inline]
+    fn fault(&self, timestamp: i64, has_key: bool) -> Option<(ErrorCode, String)> {
+        if self.needs_key && !has_key {
+            let text = "Compacted topic cannot accept message without key.".to_string();
+            return Some((ErrorCode::InvalidRecord, text));
+        }
+        match self.times {
+            Some((earliest, latest)) if timestamp != NO_TIMESTAMP => {
+                (timestamp < earliest || timestamp > latest).then(|| {
+                    let text = format!("Timestamp {timestamp} of message is out of range [{earliest}, {latest}].");
+                    (ErrorCode::InvalidTimestamp, text)
+                })
+            }
+            _ if self.claims_append_time => {
+                let text = "Producer should not set timestamp type to LogAppendTime.".to_string();
+                Some((ErrorCode::InvalidTimestamp, text))
+            }
+            _ => None,
+        }
+    }
 }
 
 fn refuse_records(error: ErrorCode, message: &str, record_errors: Vec<(i32, String)>) -> Refusal {
@@ -360,4 +420,58 @@ fn refuse_records(error: ErrorCode, message: &str, record_errors: Vec<(i32, Stri
         record_errors,
         ..ProduceResult::refused(error, message)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::batch::{BatchBuilder, LOG_APPEND_TIME};
+
+    fn check(config: &TopicConfig, builder: &BatchBuilder) -> Result<i64, (ErrorCode, Vec<i32>)> {
+        let batch = builder.build().expect("builds");
+        let view = BatchView::parse(&batch).expect("parses");
+        check_records(config, &view.info(), view.body(), 1_000_000).map_err(|refusal| {
+            let indexes = refusal.record_errors.iter().map(|(index, _)| *index);
+            (refusal.error, indexes.collect())
+        })
+    }
+
+    #[test]
+    fn a_compacted_topic_names_the_records_without_key_28() {
+        let compacted = TopicConfig {
+            cleanup_compact: true,
+            ..TopicConfig::default()
+        };
+        let mut builder = BatchBuilder::new();
+        builder
+            .append(5, Some(b"k"), None, &[])
+            .append(5, None, Some(b"v"), &[]);
+        builder.append(5, Some(b""), None, &[]).append(5, None, None, &[]);
+        assert_eq!(check(&compacted, &builder), Err((ErrorCode::InvalidRecord, vec![1, 3])));
+        assert_eq!(check(&TopicConfig::default(), &builder), Ok(5));
+        // A time out of range in the same batch: the batch as a whole is invalid, each fault is named.
+        builder.append(i64::MAX, Some(b"k"), None, &[]);
+        assert_eq!(
+            check(&compacted, &builder),
+            Err((ErrorCode::InvalidRecord, vec![1, 3, 4]))
+        );
+    }
+
+    #[test]
+    fn the_largest_time_is_that_of_a_record_29() {
+        let mut builder = BatchBuilder::new();
+        builder
+            .append(70, None, None, &[])
+            .append(90, None, None, &[])
+            .append(-1, None, None, &[]);
+        assert_eq!(check(&TopicConfig::default(), &builder), Ok(90));
+        let mut timeless = BatchBuilder::new();
+        timeless.append(-1, None, None, &[]);
+        assert_eq!(check(&TopicConfig::default(), &timeless), Ok(-1));
+        let claimed = timeless.attributes(LOG_APPEND_TIME);
+        assert_eq!(
+            check(&TopicConfig::default(), &claimed),
+            Err((ErrorCode::InvalidTimestamp, vec![0]))
+        );
+    }
 }

@@ -7,13 +7,10 @@ use crate::wire::record::Records;
 const EXPANSION_MAX: usize = 64;
 const EXPANSION_FLOOR: usize = 8 << 20;
 
-/// A record's place and key, without its payload.
-pub(crate) struct RecordHead<'a> {
-    /// Position in the batch, from 0.
-    pub index: i32,
+/// A record's place, without its payload.
+pub(crate) struct RecordHead {
     pub offset: i64,
     pub timestamp: i64,
-    pub key: Option<&'a [u8]>,
 }
 
 /// Visits the records of a whole batch until `visit` returns false. The error says what is wrong with the batch.
@@ -23,13 +20,11 @@ pub(crate) fn walk(batch: &[u8], mut visit: impl FnMut(RecordHead) -> bool) -> R
     let body = view
         .decompressed(expansion_limit(view.body().len()))
         .map_err(|(_, why)| why)?;
-    for (index, record) in Records::new(&body, info.record_count).enumerate() {
+    for record in Records::new(&body, info.record_count) {
         let record = record.map_err(|fault| fault.to_string())?;
         let head = RecordHead {
-            index: index as i32,
             offset: info.base_offset + i64::from(record.offset_delta),
             timestamp: timestamp(&info, record.timestamp_delta),
-            key: record.key,
         };
         if !visit(head) {
             break;

@@ -28,7 +28,7 @@ use crate::partition::reclaim::{Reclaim, UnnamedSegment};
 use crate::partition::request::{OwnerReply, OwnerRequest, ReplyTo};
 use crate::partition::state::Partition;
 use crate::partition::tail::{ChunkCache, TailFrame};
-use crate::wire::batch::BatchInfo;
+use crate::wire::batch::{BatchInfo, TimestampType};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// Sizes and periods of a shard's store. All bytes, all bounded.
@@ -245,10 +245,12 @@ impl Store {
         for recovered in found.frames {
             let frame = recovered.frame;
             part.note_epoch(frame.leader_epoch, frame.base_offset);
-            if let Some(id) = batch_id(&recovered.bytes[crate::log::frame::FRAME_HEADER..])
+            let stored = BatchInfo::peek(&recovered.bytes[crate::log::frame::FRAME_HEADER..]);
+            if let Some((stored, id)) = stored.and_then(|stored| Some((stored, BatchId::of(&stored)?)))
                 && !planted::is(Planted::ProducersNotReplayed)
             {
-                part.producers.append(&id, frame.base_offset, -1, now.wall_ms);
+                let append_time = append_time_of(&stored);
+                part.producers.append(&id, frame.base_offset, append_time, now.wall_ms);
                 part.producers.trim(id.producer_id, frame.last_offset + 1);
             }
             part.log_end = frame.last_offset + 1;
@@ -541,6 +543,14 @@ fn owned_partitions(
 /// The producer's claim of a stored batch, `None` without idempotence.
 pub(crate) fn batch_id(batch: &[u8]) -> Option<BatchId> {
     BatchId::of(&BatchInfo::peek(batch)?)
+}
+
+/// The broker's time in a stored batch, -1 with CreateTime.
+fn append_time_of(stored: &BatchInfo) -> i64 {
+    match stored.timestamp_type() {
+        TimestampType::LogAppendTime => stored.max_timestamp,
+        TimestampType::CreateTime => -1,
+    }
 }
 
 /// True for a frame whose offsets are all below `end`.

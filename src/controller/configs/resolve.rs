@@ -17,7 +17,7 @@ pub struct Resolved {
     pub value: String,
     /// Level of the effective value.
     pub source: Source,
-    /// All values found, strongest first; never empty.
+    /// All values found, strongest first; none for a topic key without a broker key that is not set.
     pub found: Vec<Found>,
 }
 
@@ -43,13 +43,16 @@ pub fn resolve_topic(image: &Image, overrides: &Values, key: &'static ConfigKey)
         }
     }
     let (value, source) = effective.unwrap_or_else(|| (key.default.to_string(), Source::Default));
-    let default_name = key.synonyms.last().map_or(key.name, |(name, _)| name);
-    let default = broker_key(default_name).map_or(key.default, |broker| broker.default);
-    found.push(Found {
-        name: default_name,
-        value: default.to_string(),
-        source: Source::Default,
-    });
+    // A key that no broker key stands behind has no synonyms, not even its default (`ConfigHelper.createTopicConfigEntry`).
+    if let Some((name, _)) = key.synonyms.last() {
+        found.push(Found {
+            name,
+            value: broker_key(name)
+                .map_or(key.default, |broker| broker.default)
+                .to_string(),
+            source: Source::Default,
+        });
+    }
     Resolved {
         key,
         value,
@@ -131,7 +134,6 @@ pub fn topic_config(image: &Image, overrides: &Values) -> TopicConfig {
         cleanup_delete: value::items(&policy).any(|item| item == "delete"),
         cleanup_compact: value::items(&policy).any(|item| item == "compact"),
         file_delete_delay_ms: long("file.delete.delay.ms"),
-        min_insync_replicas: long("min.insync.replicas").clamp(1, i64::from(i32::MAX)) as u32,
     }
 }
 

@@ -184,9 +184,18 @@ fn assemble(info: &BatchInfo, body: &[u8]) -> Vec<u8> {
 /// # Errors
 /// CORRUPT_MESSAGE when the records cannot be decompressed, MESSAGE_TOO_LARGE when they exceed `limit`.
 pub fn recompress(batch: &super::BatchView<'_>, codec: Compression, limit: usize) -> Result<Vec<u8>, Refusal> {
-    let mut info = batch.info();
-    let records = batch.decompressed(limit)?;
-    let body = compress(codec, &records).map_err(|error| (ErrorCode::UnknownServerError, error.to_string()))?;
-    info.attributes = (info.attributes & !7) | codec as i16;
+    repack(&batch.info(), codec, &batch.decompressed(limit)?)
+}
+
+/// As [`recompress`], for records that are decompressed already.
+///
+/// # Errors
+/// UNKNOWN_SERVER_ERROR with what the codec reports.
+pub fn repack(info: &BatchInfo, codec: Compression, records: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let body = compress(codec, records).map_err(|error| (ErrorCode::UnknownServerError, error.to_string()))?;
+    let info = BatchInfo {
+        attributes: (info.attributes & !7) | codec as i16,
+        ..*info
+    };
     Ok(assemble(&info, &body))
 }

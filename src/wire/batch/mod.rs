@@ -1,11 +1,11 @@
-//! The record batch v2 (magic 2): its 61-byte header, the checks of a produced batch, and the two patches a broker makes.
+//! The record batch v2 (magic 2): its 61-byte header, the checks of a produced batch, and the patches a broker makes.
 //!
-//! Base offset and partition leader epoch lie outside the checksum, so stamping them needs no new one; LogAppendTime does.
+//! Base offset and partition leader epoch lie outside the checksum, so stamping them needs no new one; times do.
 //! Record bytes are never touched. Must not know topics, logs or producer state.
 
 mod builder;
 
-pub use builder::{BatchBuilder, recompress};
+pub use builder::{BatchBuilder, recompress, repack};
 
 use crate::wire::compress::{Compression, CompressionError, decompress};
 use crate::wire::error::{ErrorCode, Refusal};
@@ -335,10 +335,22 @@ pub fn patch_base_offset_and_epoch(batch: &mut [u8], base_offset: i64, leader_ep
 /// # Panics
 /// When `batch` is shorter than a batch header: a bug of the caller.
 pub fn patch_log_append_time(batch: &mut [u8], append_time_ms: i64) {
+    patch_times(batch, LOG_APPEND_TIME, append_time_ms);
+}
+
+/// Makes a batch one of CreateTime whose largest record time (milliseconds) is this; computes a new checksum.
+///
+/// # Panics
+/// When `batch` is shorter than a batch header: a bug of the caller.
+pub fn patch_create_time(batch: &mut [u8], max_timestamp_ms: i64) {
+    patch_times(batch, 0, max_timestamp_ms);
+}
+
+fn patch_times(batch: &mut [u8], append_time_bit: i16, max_timestamp_ms: i64) {
     assert!(batch.len() >= HEADER_LEN, "a batch has a whole header");
-    let attributes = i16_at(batch, ATTRIBUTES_AT) | LOG_APPEND_TIME;
+    let attributes = i16_at(batch, ATTRIBUTES_AT) & !LOG_APPEND_TIME | append_time_bit;
     batch[ATTRIBUTES_AT..ATTRIBUTES_AT + 2].copy_from_slice(&attributes.to_be_bytes());
-    batch[MAX_TIMESTAMP_AT..MAX_TIMESTAMP_AT + 8].copy_from_slice(&append_time_ms.to_be_bytes());
+    batch[MAX_TIMESTAMP_AT..MAX_TIMESTAMP_AT + 8].copy_from_slice(&max_timestamp_ms.to_be_bytes());
     patch_crc(batch);
 }
 
