@@ -11,7 +11,6 @@ use crate::partition::request::{
 };
 use crate::partition::state::Partition;
 use crate::partition::store::{Store, StoreCx, is_below};
-use crate::wire::compress::Compression;
 use crate::wire::error::ErrorCode;
 use bytes::Bytes;
 
@@ -127,16 +126,16 @@ impl Store {
         if let Err(error) = check_epoch(part, want.current_leader_epoch) {
             return Ok(refused(error));
         }
-        // KIP-110 as Kafka does it (`KafkaApis`): the topic's own codec counts, not what producers chose. Older clients get
-        // the latter's zstd batches as they are, and many read them.
-        if request.version < 10 && part.topic.config.compression == Some(Compression::Zstd as u8) {
-            return Ok(refused(ErrorCode::UnsupportedCompressionType));
-        }
-        if let Some(diverging) = diverging(part, want) {
-            return Ok(FetchResult {
-                diverging_epoch: Some(diverging),
-                ..answer(part, request, Vec::new())
-            });
+        match diverging(part, want) {
+            // No epoch to go back to: the client has to start anew.
+            Some((-1, _)) => return Ok(refused(ErrorCode::OffsetOutOfRange)),
+            Some(diverging) => {
+                return Ok(FetchResult {
+                    diverging_epoch: Some(diverging),
+                    ..answer(part, request, Vec::new())
+                });
+            }
+            None => {}
         }
         let offset = want.fetch_offset;
         if offset < part.log_start || offset > part.high_watermark {

@@ -28,6 +28,18 @@ pub(crate) struct LookupOp {
     timestamp: i64,
     /// Everything below was looked at.
     cursor: i64,
+    goal: Goal,
+}
+
+/// Which record a lookup is for.
+#[derive(Clone, Copy)]
+enum Goal {
+    /// The first at or after the timestamp.
+    First,
+    /// The first with the largest timestamp of all segments and frames.
+    Largest,
+    /// As `Largest`, when the record that gave it is deleted: the timestamp rises with each (timestamp, offset) found.
+    Climb(Option<(i64, i64)>),
 }
 
 /// One step of the search.
@@ -53,17 +65,16 @@ impl Store {
         }
         let special = match want.timestamp {
             LATEST => Some((part.high_watermark, part.leader_epoch)),
-            EARLIEST | EARLIEST_LOCAL => Some((part.log_start, part.epoch_at(part.log_start))),
+            EARLIEST | EARLIEST_LOCAL => Some((part.log_start, part.epoch_of_start())),
             LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Some((-1, -1)),
             _ => None,
         };
         if let Some((offset, leader_epoch)) = special {
             return cx.replies.push_back((reply, found(-1, offset, leader_epoch)));
         }
-        let timestamp = if want.timestamp == MAX_TIMESTAMP {
-            part.max_timestamp()
-        } else {
-            Some(want.timestamp)
+        let (timestamp, goal) = match want.timestamp {
+            MAX_TIMESTAMP => (part.max_timestamp(), Goal::Largest),
+            timestamp => (Some(timestamp), Goal::First),
         };
         match timestamp {
             Some(timestamp) if timestamp >= 0 => {
@@ -75,6 +86,7 @@ impl Store {
                         partition: key,
                         timestamp,
                         cursor,
+                        goal,
                     },
                 );
             }
@@ -129,7 +141,12 @@ impl Store {
             op.cursor = skip_segments(part, op.cursor, op.timestamp);
             let (end, log_start) = (part.high_watermark, part.log_start);
             if op.cursor >= end {
-                return Step::Found(result_of(ErrorCode::None, -1, -1, -1));
+                match op.goal {
+                    Goal::First => return Step::Found(NOTHING),
+                    Goal::Largest => (op.goal, op.timestamp, op.cursor) = (Goal::Climb(None), 0, log_start),
+                    Goal::Climb(best) => return Step::Found(best.map_or(NOTHING, |best| found_record(part, best))),
+                }
+                continue;
             }
             let frames: Vec<(i64, i64, Bytes)> = if part.tail.base_offset().is_some_and(|base| base <= op.cursor) {
                 let visible = part.tail.from(op.cursor).take_while(|f| f.frame.last_offset < end);
@@ -153,10 +170,16 @@ impl Store {
                 if max_timestamp < op.timestamp {
                     continue;
                 }
-                if let Some((timestamp, offset)) = first_record_at(&batch, op.timestamp, log_start) {
-                    let epoch = self.parts.get(op.partition).map_or(-1, |p| p.epoch_at(offset));
-                    return Step::Found(result_of(ErrorCode::None, timestamp, offset, epoch));
+                let climbs = matches!(op.goal, Goal::Climb(_));
+                let Some(hit) = record_at(&batch, op.timestamp, log_start, climbs) else {
+                    continue;
+                };
+                if !climbs {
+                    let part = self.parts.get(op.partition);
+                    return Step::Found(part.map_or(NOTHING, |part| found_record(part, hit)));
                 }
+                op.goal = Goal::Climb(Some(hit));
+                op.timestamp = hit.0.saturating_add(1);
             }
         }
     }
@@ -183,15 +206,17 @@ fn skip_segments(part: &Partition, cursor: i64, timestamp: i64) -> i64 {
     cursor
 }
 
-/// The first record of a batch at or after `timestamp` and not below `log_start`: (its timestamp, its offset).
-fn first_record_at(batch: &Bytes, timestamp: i64, log_start: i64) -> Option<(i64, i64)> {
-    let mut found = None;
+/// The first record of a batch at or after `timestamp` and not below `log_start`, or of all such the first with the largest
+/// timestamp: (its timestamp, its offset).
+fn record_at(batch: &Bytes, timestamp: i64, log_start: i64, largest: bool) -> Option<(i64, i64)> {
+    let mut found: Option<(i64, i64)> = None;
     let walked = records::walk(batch, |record| {
-        let hit = record.timestamp >= timestamp && record.offset >= log_start;
+        let wanted = found.map_or(timestamp, |(best, _)| best.saturating_add(1));
+        let hit = record.timestamp >= wanted && record.offset >= log_start;
         if hit {
             found = Some((record.timestamp, record.offset));
         }
-        !hit
+        largest || !hit
     });
     if let Err(why) = walked {
         tracing::error!("a stored batch cannot be walked: {why}");
@@ -199,7 +224,14 @@ fn first_record_at(batch: &Bytes, timestamp: i64, log_start: i64) -> Option<(i64
     found
 }
 
-fn result_of(error: ErrorCode, timestamp: i64, offset: i64, leader_epoch: i32) -> ListOffsetResult {
+/// No error, and no record.
+const NOTHING: ListOffsetResult = result_of(ErrorCode::None, -1, -1, -1);
+
+fn found_record(part: &Partition, (timestamp, offset): (i64, i64)) -> ListOffsetResult {
+    result_of(ErrorCode::None, timestamp, offset, part.epoch_at(offset))
+}
+
+const fn result_of(error: ErrorCode, timestamp: i64, offset: i64, leader_epoch: i32) -> ListOffsetResult {
     ListOffsetResult {
         error,
         timestamp,

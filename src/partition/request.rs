@@ -109,8 +109,6 @@ pub struct FetchParts {
     /// When the answer holds fewer bytes than this and no error, the owner remembers the parts and sends one `FetchWake` once
     /// at least (about) this much is there, or a part fails. 0 = do not watch.
     pub watch_min_bytes: u32,
-    /// Request version (topics of compression.type zstd need v10).
-    pub version: i16,
     /// read_committed instead of read_uncommitted.
     pub read_committed: bool,
 }

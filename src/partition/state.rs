@@ -116,6 +116,14 @@ impl Partition {
         behind.checked_sub(1).map_or(-1, |i| self.epochs[i].0)
     }
 
+    /// Epoch of the first record, or of the one that will be.
+    pub fn epoch_of_start(&self) -> i32 {
+        match self.epoch_at(self.log_start) {
+            -1 => self.leader_epoch,
+            epoch => epoch,
+        }
+    }
+
     /// The segment that holds `offset`.
     pub fn segment_index(&self, offset: i64) -> Option<usize> {
         let behind = self.segments.partition_point(|s| s.base_offset <= offset);

@@ -236,7 +236,6 @@ fn ask(call: &mut Call, mut op: Box<FetchOp>) -> Box<FetchOp> {
             max_bytes: share,
             allow_first_over: true,
             watch_min_bytes: u32::try_from(watch).unwrap_or(u32::MAX),
-            version: call.meta.version,
             read_committed: op.read_committed,
         };
         call.ask(op.owners[at].shard, op.part_number(at), OwnerRequest::Fetch(parts));

@@ -59,6 +59,9 @@ pub(in crate::api) fn finish(
 
 fn ask(call: &mut Call, finder: &mut Finder, asked: &DeleteRecordsPartition, part: u32) -> Result<(), ErrorCode> {
     let (partition, owner) = finder.find(asked.index)?;
+    if finder.topic.as_ref().is_some_and(|topic| topic.is_internal()) {
+        return Err(ErrorCode::InvalidTopicException);
+    }
     let config = finder.topic.as_ref().map(|topic| &topic.config);
     // Records of a compacted topic go by compaction alone (kafka: POLICY_VIOLATION).
     if config.is_some_and(|config| config.cleanup_compact && !config.cleanup_delete) {

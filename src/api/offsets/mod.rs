@@ -78,16 +78,14 @@ impl<R: Merged> Scatter<R> {
 }
 
 /// Finds partitions by topic name; refuses one that is named twice in a request.
-struct Finder<'a> {
-    name: &'a str,
+struct Finder {
     topic: Option<Arc<Topic>>,
     seen: BTreeSet<i32>,
 }
 
-impl<'a> Finder<'a> {
-    fn new(call: &Call, name: &'a str) -> Finder<'a> {
+impl Finder {
+    fn new(call: &Call, name: &str) -> Finder {
         Finder {
-            name,
             topic: call.cx.newest.topic(name).cloned(),
             seen: BTreeSet::new(),
         }
@@ -97,10 +95,7 @@ impl<'a> Finder<'a> {
         if !self.seen.insert(index) {
             return Err(ErrorCode::InvalidRequest);
         }
-        let topic = self
-            .topic
-            .as_ref()
-            .ok_or_else(|| super::metadata::unknown_name(self.name))?;
+        let topic = self.topic.as_ref().ok_or(ErrorCode::UnknownTopicOrPartition)?;
         place(topic, index)
     }
 }
