@@ -1,7 +1,8 @@
 //! Retention by time and size, log start, disk space.
 //!
-//! Order: a journal frame with the new log start becomes durable, then segments below it are deleted. Retention follows record
-//! timestamps, in the active segment too (it is rolled, then dropped), and drops whole segments only.
+//! Order: a journal frame with the new log start becomes durable, then segments below it are deleted, each when it is flushed.
+//! Retention follows record timestamps, in the active segment and in memory too, and drops whole segments only: whatever is in
+//! none yet counts as one.
 
 use crate::base::effect::{FilePath, Job, JobResult};
 use crate::base::slab::SlabKey;
@@ -38,8 +39,9 @@ impl Store {
         } else {
             i64::MIN
         };
-        if wholly_expired(part, cutoff) {
-            // Everything is too old: get the rest of it into a segment, and that segment out of the way.
+        let expired = wholly_expired(part, cutoff);
+        if expired {
+            // Everything is too old and goes now, wherever it lies; the segment that holds it is closed, so that its file can go.
             part.roll_requested = true;
             if part.destaged_end < part.high_watermark {
                 self.queue_destage(key);
@@ -51,7 +53,10 @@ impl Store {
             }
         }
         let Some(part) = self.parts.get(key) else { return };
-        let log_start = retained_start(part, cutoff, config.retention_bytes);
+        let log_start = match expired {
+            true => part.high_watermark,
+            false => retained_start(part, cutoff, config.retention_bytes),
+        };
         if log_start > part.log_start {
             tracing::info!(
                 "retention of topic {} partition {}: log starts at {log_start} now",
@@ -61,6 +66,7 @@ impl Store {
             self.stage_log_start(key, log_start);
         }
         if let Some(log_start) = self.parts.get(key).map(|p| p.log_start) {
+            self.flush_segments_below(cx, key, log_start);
             self.drop_segments_below(cx, key, log_start);
         }
     }
@@ -73,6 +79,16 @@ impl Store {
         self.drop_segments_below(cx, key, log_start);
         let watches = self.parts.get(key).map(|p| p.watches.clone()).unwrap_or_default();
         self.fail_watches(cx, &watches);
+    }
+
+    /// Segments that nobody reads any more go once they are flushed: on an idle shard no reclaim does that for a long time.
+    fn flush_segments_below(&mut self, cx: &mut StoreCx, key: SlabKey, log_start: i64) {
+        let Some(part) = self.parts.get(key) else { return };
+        let dead = part.segments.iter().filter(|s| s.sealed && s.end_offset <= log_start);
+        let due: Vec<i64> = dead.filter(|s| s.flushed < s.written).map(|s| s.base_offset).collect();
+        for base_offset in due {
+            self.sync_segment(cx, key, base_offset);
+        }
     }
 
     fn drop_segments_below(&mut self, cx: &mut StoreCx, key: SlabKey, log_start: i64) {
@@ -144,7 +160,7 @@ fn wholly_expired(part: &Partition, cutoff: i64) -> bool {
 fn retained_start(part: &Partition, cutoff: i64, retention_bytes: i64) -> i64 {
     let mut log_start = part.log_start;
     let mut total: u64 = part.segments.iter().map(|s| s.written).sum::<u64>() + part.undestaged_bytes as u64;
-    for segment in part.segments.iter().take_while(|s| s.sealed && s.flushed == s.written) {
+    for segment in part.segments.iter().take_while(|s| s.sealed) {
         let too_old = segment.max_timestamp < cutoff;
         let too_much = retention_bytes >= 0 && total.saturating_sub(segment.written) >= retention_bytes as u64;
         if !too_old && !too_much {
