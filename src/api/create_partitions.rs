@@ -6,6 +6,7 @@ use crate::controller::request::{ControllerRequest, NewPartitions, Outcome};
 use crate::wire::control::create_partitions::{
     CreatePartitions, CreatePartitionsResponse, CreatePartitionsTopic, CreatePartitionsTopicResult,
 };
+use std::collections::BTreeSet;
 
 pub(super) fn start(call: &mut Call, body: &[u8]) -> Step<ControlOp> {
     let request = decode!(CreatePartitions, call, body);
@@ -24,7 +25,11 @@ pub(super) fn finish<S>(call: &mut Call, names: Vec<String>, results: Vec<Outcom
         error: outcome.error,
         error_message: outcome.message,
     };
-    let results = names.into_iter().zip(results).map(result).collect();
+    let mut seen = BTreeSet::new();
+    // A name that was given twice is answered once, as Kafka does.
+    let first = |(name, _): &(String, _)| seen.insert(name.clone());
+    let results: Vec<_> = names.into_iter().zip(results).filter(first).map(result).collect();
+    call.note(results.iter().map(|result| result.error));
     call.answer::<CreatePartitions, S>(&CreatePartitionsResponse {
         results,
         ..Default::default()

@@ -4,6 +4,10 @@ use super::call::{Call, Step, decode};
 use super::control::ControlOp;
 use crate::controller::request::{ControllerRequest, Outcome, TopicRef};
 use crate::wire::control::delete_topics::{DeletableTopicResult, DeleteTopics, DeleteTopicsResponse};
+use crate::wire::error::ErrorCode;
+
+/// First version that knows TOPIC_DELETION_DISABLED.
+const DISABLED_FROM: i16 = 3;
 
 pub(super) fn start(call: &mut Call, body: &[u8]) -> Step<ControlOp> {
     let request = decode!(DeleteTopics, call, body);
@@ -18,10 +22,14 @@ pub(super) fn start(call: &mut Call, body: &[u8]) -> Step<ControlOp> {
 }
 
 pub(super) fn finish<S>(call: &mut Call, results: Vec<(Outcome, TopicRef)>) -> Step<S> {
+    let version = call.meta.version;
     let result = |(outcome, topic): (Outcome, TopicRef)| DeletableTopicResult {
         name: topic.name,
         topic_id: topic.id,
-        error: outcome.error,
+        error: match outcome.error {
+            ErrorCode::TopicDeletionDisabled if version < DISABLED_FROM => ErrorCode::InvalidRequest,
+            error => error,
+        },
         error_message: outcome.message,
     };
     let response = DeleteTopicsResponse {

@@ -123,15 +123,16 @@ fn entry(request: &DescribeConfigsRequest, resource: i8, value: Resolved) -> Des
         value: Some(found.value),
         source: found.source as i8,
     };
-    let unset = value.value.is_empty() && !key.kind.is_text();
+    let is_set = |value: &String| !value.is_empty() || key.kind.may_be_empty();
     DescribeConfigsEntry {
         name: key.name.to_string(),
-        value: (!unset).then_some(value.value),
+        value: Some(value.value).filter(is_set),
         read_only,
         config_source: value.source as i8,
         is_sensitive: false,
         synonyms: if request.include_synonyms {
-            value.found.into_iter().map(synonym).collect()
+            let found = value.found.into_iter();
+            found.filter(|found| is_set(&found.value)).map(synonym).collect()
         } else {
             Vec::new()
         },

@@ -4,8 +4,10 @@ use super::call::{Call, Step, decode};
 use super::metadata::{TOPIC_OPERATIONS, unknown_name};
 use crate::controller::image::{Image, PartitionMeta, Topic};
 use crate::wire::control::describe_topic_partitions::{
-    Cursor, DescribeTopicPartitions, DescribeTopicPartitionsResponse, DescribedPartition, DescribedTopic,
+    Cursor, DescribeTopicPartitions, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
+    DescribedPartition, DescribedTopic, TopicRequest,
 };
+use crate::wire::error::ErrorCode;
 use std::collections::BTreeSet;
 
 /// Most partitions in one answer (`max.request.partition.size.limit`).
@@ -13,6 +15,9 @@ const PARTITIONS_MAX: usize = 2000;
 
 pub(super) fn start<S>(call: &mut Call, body: &[u8]) -> Step<S> {
     let request = decode!(DescribeTopicPartitions, call, body);
+    if !is_valid(&request) {
+        return refuse(call, request);
+    }
     let image = call.cx.image.clone();
     let mut names: BTreeSet<&str> = request.topics.iter().map(|topic| topic.name.as_str()).collect();
     if names.is_empty() {
@@ -59,6 +64,26 @@ pub(super) fn start<S>(call: &mut Call, body: &[u8]) -> Step<S> {
         }
     }
     call.answer::<DescribeTopicPartitions, S>(&response)
+}
+
+/// A cursor names a partition, of a topic that is asked for.
+fn is_valid(request: &DescribeTopicPartitionsRequest) -> bool {
+    let asked = |name: &String| request.topics.is_empty() || request.topics.iter().any(|topic| topic.name == *name);
+    let cursor = request.cursor.as_ref();
+    cursor.is_none_or(|cursor| cursor.partition_index >= 0 && asked(&cursor.topic_name))
+}
+
+fn refuse<S>(call: &mut Call, request: DescribeTopicPartitionsRequest) -> Step<S> {
+    call.failed = true;
+    let refused = |topic: TopicRequest| DescribedTopic {
+        error: ErrorCode::InvalidRequest,
+        name: Some(topic.name),
+        ..Default::default()
+    };
+    call.answer::<DescribeTopicPartitions, S>(&DescribeTopicPartitionsResponse {
+        topics: request.topics.into_iter().map(refused).collect(),
+        ..Default::default()
+    })
 }
 
 fn describe(image: &Image, topic: &Topic, first: usize, room: usize) -> DescribedTopic {

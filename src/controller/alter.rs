@@ -5,6 +5,7 @@ use crate::controller::configs::resolve;
 use crate::controller::configs::topic::topic_key;
 use crate::controller::configs::{ConfigKey, value};
 use crate::controller::machine::Controller;
+use crate::controller::names::check_topic_name;
 use crate::controller::record::{MetaRecord, pairs};
 use crate::controller::request::{ConfigChange, ConfigOp, ControllerReply, Outcome};
 use crate::wire::error::ErrorCode;
@@ -54,6 +55,7 @@ impl Controller {
     }
 
     fn change(&self, change: &ConfigChange) -> Result<MetaRecord, Refused> {
+        check_shape(change)?;
         match change.resource_type {
             RESOURCE_TOPIC => self.change_topic(change),
             RESOURCE_BROKER => self.change_broker(change),
@@ -68,6 +70,13 @@ impl Controller {
 
     fn change_topic(&self, change: &ConfigChange) -> Result<MetaRecord, Refused> {
         let image = &self.planned.image;
+        check_topic_name(&change.name).map_err(|why| match change.name.is_empty() {
+            true => (
+                ErrorCode::InvalidRequest,
+                "Default topic resources are not allowed.".into(),
+            ),
+            false => (ErrorCode::InvalidTopicException, why),
+        })?;
         let Some(topic) = image.topic(&change.name) else {
             return Err((
                 ErrorCode::UnknownTopicOrPartition,
@@ -77,7 +86,8 @@ impl Controller {
         let known =
             |name: &str| topic_key(name).ok_or_else(|| format!("Unknown topic config name: {}", name.escape_debug()));
         let effective = |key: &'static ConfigKey| resolve::resolve_topic(image, &topic.overrides, key).value;
-        let values = apply(change, &topic.overrides, known, effective)?;
+        let values =
+            apply(change, &topic.overrides, known, effective).map_err(|why| (ErrorCode::InvalidConfig, why))?;
         Ok(MetaRecord::TopicConfigs {
             id: topic.id.0,
             overrides: pairs(&values),
@@ -104,7 +114,8 @@ impl Controller {
         let none = Values::new();
         let current = image.broker_configs.get(&change.name).unwrap_or(&none);
         let effective = |key: &'static ConfigKey| resolve::resolve_broker(image, key).value;
-        let values = apply(change, current, known, effective)?;
+        // INVALID_REQUEST and not INVALID_CONFIG, as in Kafka (KAFKA-13609).
+        let values = apply(change, current, known, effective).map_err(|why| (ErrorCode::InvalidRequest, why))?;
         Ok(MetaRecord::BrokerConfigs {
             name: change.name.clone(),
             values: pairs(&values),
@@ -112,67 +123,59 @@ impl Controller {
     }
 }
 
-/// The values after the change.
+/// Rules that need nothing but the request: each key once, an operation that exists, a value where one is needed.
+fn check_shape(change: &ConfigChange) -> Result<(), Refused> {
+    let mut seen = BTreeSet::new();
+    for op in &change.ops {
+        let key = op.key.escape_debug();
+        let wrong = match op.op {
+            _ if !seen.insert(&op.key) => format!("Error due to duplicate config keys: {key}"),
+            SET | APPEND | SUBTRACT if op.value.is_none() => format!("Null value not supported for : {key}"),
+            SET..=SUBTRACT => continue,
+            other => format!("Unknown config operation {other}: 0 sets, 1 deletes, 2 appends, 3 subtracts."),
+        };
+        return Err((ErrorCode::InvalidRequest, wrong));
+    }
+    Ok(())
+}
+
+/// The values after the change, or why they cannot be.
 fn apply(
     change: &ConfigChange,
     current: &Values,
     known: impl Fn(&str) -> Result<&'static ConfigKey, String>,
     effective: impl Fn(&'static ConfigKey) -> String,
-) -> Result<Values, Refused> {
+) -> Result<Values, String> {
     let mut values = if change.replace { Values::new() } else { current.clone() };
-    let mut seen = BTreeSet::new();
     for op in &change.ops {
-        if !seen.insert(&op.key) {
-            return Err((
-                ErrorCode::InvalidRequest,
-                format!("Error due to duplicate config keys: {}", op.key.escape_debug()),
-            ));
-        }
-        let key = known(&op.key).map_err(|why| (ErrorCode::InvalidConfig, why))?;
-        let base = || current.get(&op.key).cloned().unwrap_or_else(|| effective(key));
-        match changed(key, op, base)? {
-            None => values.remove(&op.key),
-            Some(value) => values.insert(op.key.clone(), value),
+        // What is not there may be deleted, whatever it is.
+        let Some(given) = op.value.as_deref().filter(|_| op.op != DELETE) else {
+            values.remove(&op.key);
+            continue;
         };
+        let key = known(&op.key)?;
+        let base = || current.get(&op.key).cloned().unwrap_or_else(|| effective(key));
+        let value = changed(key, op, given, base)?;
+        key.check(&value)?;
+        values.insert(op.key.clone(), value);
     }
     Ok(values)
 }
 
-/// A key's value after one operation; `None` removes it.
-fn changed(key: &ConfigKey, op: &ConfigOp, base: impl Fn() -> String) -> Result<Option<String>, Refused> {
-    if op.op == DELETE {
-        return Ok(None);
+/// A key's value after one operation.
+fn changed(key: &ConfigKey, op: &ConfigOp, given: &str, base: impl Fn() -> String) -> Result<String, String> {
+    match op.op {
+        SET => Ok(given.trim().to_string()),
+        op => edit_list(key, op, given, &base()),
     }
-    if !(SET..=SUBTRACT).contains(&op.op) {
-        return Err((
-            ErrorCode::InvalidRequest,
-            format!(
-                "Unknown config operation {}: 0 sets, 1 deletes, 2 appends, 3 subtracts.",
-                op.op
-            ),
-        ));
-    }
-    let Some(given) = &op.value else {
-        return Err((
-            ErrorCode::InvalidRequest,
-            format!("Null value not supported for : {}", key.name),
-        ));
-    };
-    let value = if op.op == SET {
-        given.trim().to_string()
-    } else {
-        edit_list(key, op.op, given, &base())?
-    };
-    key.check(&value).map_err(|why| (ErrorCode::InvalidConfig, why))?;
-    Ok(Some(value))
 }
 
-fn edit_list(key: &ConfigKey, op: i8, given: &str, base: &str) -> Result<String, Refused> {
+fn edit_list(key: &ConfigKey, op: i8, given: &str, base: &str) -> Result<String, String> {
     if !key.kind.is_list() {
         let name = if op == APPEND { "APPEND" } else { "SUBTRACT" };
-        return Err((
-            ErrorCode::InvalidConfig,
-            format!("Can't {name} to key {} because its type is not LIST.", key.name),
+        return Err(format!(
+            "Can't {name} to key {} because its type is not LIST.",
+            key.name
         ));
     }
     let mut list: Vec<&str> = value::items(base).collect();

@@ -358,7 +358,8 @@ fn a_topic_created_again_has_a_new_id_and_the_old_one_is_unknown_14_23() {
     );
     assert_eq!(
         delete(&mut c, vec![by_name("t"), by_name("t")]),
-        [ErrorCode::InvalidRequest, ErrorCode::InvalidRequest]
+        [ErrorCode::InvalidRequest],
+        "one answer for a name"
     );
     assert!(c.image().topic("t").is_some());
 }
@@ -473,7 +474,7 @@ fn broker_defaults_reach_the_topics_that_do_not_override_them() {
     assert_eq!(retention(&c, "t"), 7_200_000);
     assert_eq!(alter(&mut c, 4, "9", false, &[]).error, ErrorCode::InvalidRequest);
     let fixed = alter(&mut c, 4, "", false, &[("num.partitions", Some("3"), 0)]);
-    assert_eq!(fixed.error, ErrorCode::InvalidConfig);
+    assert_eq!(fixed.error, ErrorCode::InvalidRequest, "KAFKA-13609");
     assert!(fixed.message.unwrap().contains("cannot be changed while running"));
 }
 

@@ -165,36 +165,37 @@ impl Controller {
     }
 
     pub(super) fn plan_delete(&mut self, topics: Vec<TopicRef>, records: &mut Vec<MetaRecord>) -> ControllerReply {
-        let names = named_twice(topics.iter().filter_map(|topic| topic.name.as_deref()));
-        let ids = ids_twice(&topics);
-        let allowed = resolve::broker_bool(&self.planned.image, "delete.topic.enable");
-        let results = topics.into_iter().map(|asked| {
-            let twice = asked
-                .name
-                .as_ref()
-                .map_or_else(|| ids.contains(&asked.id), |name| names.contains(name));
-            if twice {
-                return (
-                    Outcome::refused(ErrorCode::InvalidRequest, "Duplicate topic name or id."),
-                    asked,
-                );
+        if !resolve::broker_bool(&self.planned.image, "delete.topic.enable") {
+            let refused = |asked| {
+                let text = "Topic deletion is disabled: set delete.topic.enable=true.";
+                (Outcome::refused(ErrorCode::TopicDeletionDisabled, text), asked)
+            };
+            return ControllerReply::Deleted(topics.into_iter().map(refused).collect());
+        }
+        let found: Vec<_> = distinct(topics)
+            .into_iter()
+            .map(|(asked, times)| (find(&self.planned.image, &asked, times), asked))
+            .collect();
+        let found_by_id: BTreeSet<TopicId> = found
+            .iter()
+            .filter(|(_, asked)| asked.name.is_none())
+            .filter_map(|(found, _)| Some(found.as_ref().ok()?.id))
+            .collect();
+        let also_by_name: BTreeSet<TopicId> = found
+            .iter()
+            .filter(|(_, asked)| asked.name.is_some())
+            .filter_map(|(found, _)| Some(found.as_ref().ok()?.id).filter(|id| found_by_id.contains(id)))
+            .collect();
+        let results = found.into_iter().map(|(found, asked)| match found {
+            Ok(found) if also_by_name.contains(&found.id) => {
+                let text = "The provided topic name maps to an ID that was already supplied.";
+                (Outcome::refused(ErrorCode::InvalidRequest, text), found)
             }
-            if !allowed {
-                return (
-                    Outcome::refused(
-                        ErrorCode::TopicDeletionDisabled,
-                        "Topic deletion is disabled: set delete.topic.enable=true.",
-                    ),
-                    asked,
-                );
+            Ok(found) => {
+                self.propose(MetaRecord::TopicDeleted { id: found.id.0 }, records);
+                (Outcome::fine(), found)
             }
-            match find(&self.planned.image, &asked) {
-                Ok(found) => {
-                    self.propose(MetaRecord::TopicDeleted { id: found.id.0 }, records);
-                    (Outcome::fine(), found)
-                }
-                Err((error, message)) => (Outcome::refused(error, message), asked),
-            }
+            Err((error, message)) => (Outcome::refused(error, message), asked),
         });
         ControllerReply::Deleted(results.collect())
     }
@@ -334,7 +335,8 @@ fn check_overrides(configs: &BTreeMap<String, Option<String>>) -> Result<BTreeMa
     Ok(overrides)
 }
 
-fn find(image: &Image, asked: &TopicRef) -> Result<TopicRef, Refused> {
+/// The topic that a client means, which has named it this many times.
+fn find(image: &Image, asked: &TopicRef, times: usize) -> Result<TopicRef, Refused> {
     let topic = match (&asked.name, asked.id.is_zero()) {
         (Some(_), false) => {
             return Err((
@@ -348,6 +350,8 @@ fn find(image: &Image, asked: &TopicRef) -> Result<TopicRef, Refused> {
                 "Neither topic name nor id were specified.".into(),
             ));
         }
+        (Some(_), true) if times > 1 => return Err((ErrorCode::InvalidRequest, "Duplicate topic name.".into())),
+        (None, false) if times > 1 => return Err((ErrorCode::InvalidRequest, "Duplicate topic id.".into())),
         (Some(name), true) => image.topic(name).ok_or((
             ErrorCode::UnknownTopicOrPartition,
             "This server does not host this topic-partition.".to_string(),
@@ -369,11 +373,16 @@ fn named_twice<'a>(names: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
     names.filter(|name| !seen.insert(*name)).map(str::to_string).collect()
 }
 
-fn ids_twice(topics: &[TopicRef]) -> BTreeSet<TopicId> {
-    let mut seen = BTreeSet::new();
-    topics
-        .iter()
-        .filter(|topic| topic.name.is_none() && !seen.insert(topic.id))
-        .map(|topic| topic.id)
-        .collect()
+/// Each of what is asked for once, in the order it first came, and how many times it did.
+fn distinct(topics: Vec<TopicRef>) -> Vec<(TopicRef, usize)> {
+    let mut places: BTreeMap<(Option<String>, TopicId), usize> = BTreeMap::new();
+    let mut found: Vec<(TopicRef, usize)> = Vec::with_capacity(topics.len());
+    for topic in topics {
+        let place = *places.entry((topic.name.clone(), topic.id)).or_insert(found.len());
+        match found.get_mut(place) {
+            Some((_, times)) => *times += 1,
+            None => found.push((topic, 1)),
+        }
+    }
+    found
 }

@@ -154,6 +154,30 @@ fn topics_are_deleted_by_name_and_by_id() {
 }
 
 #[test]
+fn deletion_that_is_switched_off_is_said_as_the_version_can() {
+    let mut rig = Rig::with_static(&[("delete.topic.enable", "false")]);
+    rig.create("t", 1, &[]);
+    for version in 1..=6 {
+        let state = DeleteTopicState {
+            name: Some("t".into()),
+            topic_id: TopicId::ZERO,
+        };
+        let request = DeleteTopicsRequest {
+            topics: vec![state],
+            topic_names: vec!["t".into()],
+            ..Default::default()
+        };
+        let error = rig.ask::<DeleteTopics>(version, &request).responses[0].error;
+        let expected = match version {
+            1..=2 => ErrorCode::InvalidRequest,
+            _ => ErrorCode::TopicDeletionDisabled,
+        };
+        assert_eq!(error, expected, "version {version}");
+    }
+    assert!(rig.published.topic("t").is_some());
+}
+
+#[test]
 fn create_partitions_has_one_result_per_topic_19_97() {
     for version in 0..=3 {
         let mut rig = Rig::new();

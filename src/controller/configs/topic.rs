@@ -160,7 +160,7 @@ pub const TOPIC_KEYS: &[ConfigKey] = &[
         "min.insync.replicas",
         Kind::Int(1, i32::MAX),
         "1",
-        "In-sync replicas that a produce with acks=all needs.",
+        "In-sync replicas that a produce with acks=all needs; never more than the partition has.",
     )
     .from(&[("min.insync.replicas", 1)]),
     key(

@@ -33,8 +33,8 @@ impl Kind {
     }
 
     /// True when the empty text is a value of its own, not "unset".
-    pub fn is_text(self) -> bool {
-        matches!(self, Kind::Text | Kind::Word(_) | Kind::List(_))
+    pub fn may_be_empty(self) -> bool {
+        matches!(self, Kind::List(_))
     }
 
     /// True when APPEND and SUBTRACT make sense (KIP-339).
