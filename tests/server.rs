@@ -213,6 +213,39 @@ fn acknowledged_records_outlive_kills_and_changes_of_the_shard_count() {
 }
 
 #[test]
+fn an_address_and_an_identity_that_clients_can_keep_11_13_14() {
+    let scratch = Scratch::new();
+    let data = scratch.0.join("data");
+    let mut seen = Vec::new();
+    for round in 0..3 {
+        let node = Node::start(&data, &["--shards", "2"]);
+        assert_eq!(
+            node.ready["advertised"], node.ready["kafka"],
+            "told as it was listened on, no name for it"
+        );
+        assert!(node.kafka.starts_with("127.0.0.1:"), "{}", node.kafka);
+        if round == 0 {
+            node.client(&["topic", "create", "logs", "-p", "2"], b"").ok();
+        }
+        let json = |args: &[&str]| -> Value {
+            let text = node.client(&[args, &["--format", "json"]].concat(), b"").ok();
+            serde_json::from_str(&text).unwrap()
+        };
+        let (cluster, topic) = (json(&["cluster", "info"]), json(&["topic", "describe", "logs"]));
+        assert_eq!(cluster["brokers"][0]["address"], Value::from(node.kafka.clone()));
+        assert_eq!(cluster["controller"], cluster["brokers"][0]["id"]);
+        seen.push((
+            cluster["cluster_id"].clone(),
+            cluster["controller"].clone(),
+            topic[0]["id"].clone(),
+        ));
+        node.kill();
+    }
+    assert!(seen[0].0.is_string() && seen[0].2.is_string(), "{seen:?}");
+    assert!(seen.iter().all(|found| *found == seen[0]), "{seen:?}");
+}
+
+#[test]
 fn a_second_broker_on_the_directory_is_refused() {
     let scratch = Scratch::new();
     let data = scratch.0.join("data");

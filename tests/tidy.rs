@@ -107,7 +107,9 @@ const LONG_FILES: &[(&str, usize)] = &[];
 const LONG_FUNCTIONS: &[(&str, usize)] = &[];
 
 const FOLDERS: &[&str] = &["src", "tests", "bench-harness", "fuzz/fuzz_targets"];
-const DOCUMENTS: &[&str] = &["README.md", "ARCHITECTURE.md", "SECURITY.md"];
+const DOCUMENTS: &[&str] = &["README.md", "ARCHITECTURE.md", "SECURITY.md", BEHAVIOUR];
+/// What clients rely on, row by row with the tests that show it.
+const BEHAVIOUR: &str = "tests/BEHAVIOUR.md";
 /// File names that documents mention and that a user makes, not we.
 const NOT_OURS: &[&str] = &["ringlog.toml", "server.properties"];
 
@@ -440,6 +442,32 @@ fn named_paths(text: &str) -> BTreeSet<String> {
     found
 }
 
+/// The rows of a document's tables: number of the line, and (file, test) of each test named.
+fn rows_with_tests(text: &str) -> Vec<(usize, Vec<(String, String)>)> {
+    let mut rows = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let is_row = line.starts_with("| ") && !line.starts_with("| |");
+        if !is_row {
+            continue;
+        }
+        let spans: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
+        let pairs = spans
+            .windows(2)
+            .filter(|pair| pair[0].ends_with(".rs") && !pair[1].contains(['/', '.', ' ']));
+        let named = pairs.map(|pair| (pair[0].to_string(), pair[1].to_string()));
+        rows.push((number + 1, named.collect()));
+    }
+    rows
+}
+
+/// Whether Rust source has a test function of this name.
+fn has_test(code: &str, name: &str) -> bool {
+    code.match_indices(&format!("fn {name}(")).any(|(at, _)| {
+        let before = code[..at].trim_end();
+        before.ends_with("#[test]")
+    })
+}
+
 fn report(rule: &str, complaints: &[String]) {
     assert!(complaints.is_empty(), "{rule}:\n  {}", complaints.join("\n  "));
 }
@@ -500,6 +528,25 @@ fn documents_name_only_what_exists() {
 }
 
 #[test]
+fn every_behaviour_is_shown_by_a_test_that_exists() {
+    let text = fs::read_to_string(root().join(BEHAVIOUR)).expect(BEHAVIOUR);
+    let rows = rows_with_tests(&text);
+    assert!(rows.len() > 50, "only {} rows in {BEHAVIOUR}", rows.len());
+    let mut complaints = Vec::new();
+    for (line, tests) in rows {
+        if tests.is_empty() {
+            complaints.push(format!("{BEHAVIOUR}:{line} names no test"));
+        }
+        let missing = tests.iter().filter(|(path, name)| {
+            let code = fs::read_to_string(root().join(path)).unwrap_or_default();
+            !has_test(&code, name)
+        });
+        complaints.extend(missing.map(|(path, name)| format!("{BEHAVIOUR}:{line}: no test `{name}` in {path}")));
+    }
+    report("tests that show a behaviour", &complaints);
+}
+
+#[test]
 fn each_module_file_says_what_it_is_for() {
     let silent: Vec<String> = sources()
         .into_iter()
@@ -555,6 +602,16 @@ fn the_rules_find_what_they_are_for() {
     assert!(size_complaints(&sizes, 70, &[("f", 82)]).is_empty());
     assert_eq!(size_complaints(&sizes, 70, &[("f", 81)]).len(), 1);
     assert_eq!(size_complaints(&sizes, 90, &[("f", 82)]).len(), 1);
+
+    let rows =
+        rows_with_tests("| | what | by |\n|---|---|---|\n| 1 | x | `a.rs` `fn_a`, `b/c.rs` `fn_b` |\n| 2 | `y` | |\n");
+    let named = |path: &str, test: &str| (path.to_string(), test.to_string());
+    assert_eq!(
+        rows,
+        [(3, vec![named("a.rs", "fn_a"), named("b/c.rs", "fn_b")]), (4, vec![])]
+    );
+    assert!(has_test("#[test]\nfn fn_a() {}", "fn_a"));
+    assert!(!has_test("fn fn_a() {}", "fn_a") && !has_test("#[test]\nfn fn_ab() {}", "fn_a"));
 
     let paths = named_paths("see [a](x/y.md), `src/gone.rs`, `ringlog topic`, `tests/run.sh kcat`, [b](https://c.d)");
     assert_eq!(
