@@ -28,5 +28,19 @@ pub(super) fn request(call: &mut Call, shared: &mut Shared, frame: &Bytes, heade
         ApiKey::CreatePartitions => create_partitions::start(call, body).map(State::Control),
         ApiKey::DescribeCluster => describe_cluster::start(call, body),
         ApiKey::DescribeTopicPartitions => describe_topic_partitions::start(call, body),
+        // In `wire::api::NOT_SERVED`: their requests are refused before this.
+        ApiKey::OffsetCommit
+        | ApiKey::OffsetFetch
+        | ApiKey::FindCoordinator
+        | ApiKey::JoinGroup
+        | ApiKey::Heartbeat
+        | ApiKey::LeaveGroup
+        | ApiKey::SyncGroup
+        | ApiKey::DescribeGroups
+        | ApiKey::ListGroups
+        | ApiKey::DeleteGroups
+        | ApiKey::OffsetDelete
+        | ApiKey::ConsumerGroupHeartbeat
+        | ApiKey::ConsumerGroupDescribe => Step::Close(format!("{:?} is not served", header.api_key)),
     }
 }

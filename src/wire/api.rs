@@ -1,9 +1,9 @@
-//! Which APIs and versions are served, and what is advertised.
+//! Which APIs and versions are known and served, and what is advertised.
 //!
 //! The ranges are those of an Apache Kafka 4.3 broker listener; their minima are what KIP-896 kept for old clients, so none
 //! is ever raised. Must not know what any API does.
 
-/// An API of the Kafka protocol that this broker serves; `as i16` gives the number on the wire.
+/// An API of the Kafka protocol whose messages are known here; `as i16` gives the number on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(i16)]
 #[allow(missing_docs)] // the names are Kafka's
@@ -12,6 +12,15 @@ pub enum ApiKey {
     Fetch = 1,
     ListOffsets = 2,
     Metadata = 3,
+    OffsetCommit = 8,
+    OffsetFetch = 9,
+    FindCoordinator = 10,
+    JoinGroup = 11,
+    Heartbeat = 12,
+    LeaveGroup = 13,
+    SyncGroup = 14,
+    DescribeGroups = 15,
+    ListGroups = 16,
     ApiVersions = 18,
     CreateTopics = 19,
     DeleteTopics = 20,
@@ -24,8 +33,12 @@ pub enum ApiKey {
     DescribeConfigs = 32,
     AlterConfigs = 33,
     CreatePartitions = 37,
+    DeleteGroups = 42,
     IncrementalAlterConfigs = 44,
+    OffsetDelete = 47,
     DescribeCluster = 60,
+    ConsumerGroupHeartbeat = 68,
+    ConsumerGroupDescribe = 69,
     DescribeTopicPartitions = 75,
 }
 
@@ -44,6 +57,9 @@ pub struct ApiRange {
     pub served_from: i16,
 }
 
+/// As `flexible_from`: no version is flexible.
+const NEVER: i16 = i16::MAX;
+
 const fn range(key: ApiKey, min: i16, max: i16, flexible_from: i16) -> ApiRange {
     ApiRange {
         key,
@@ -58,7 +74,7 @@ const fn range(key: ApiKey, min: i16, max: i16, flexible_from: i16) -> ApiRange 
 ///
 /// Produce is advertised from 0 although only 3 and above are served: librdkafka before 2.11.1 switches compression off
 /// otherwise (KAFKA-18659). Version 6 of InitProducerId is unstable (KIP-939) and not offered.
-pub const APIS: [ApiRange; 19] = [
+pub const APIS: &[ApiRange] = &[
     ApiRange {
         served_from: 3,
         ..range(ApiKey::Produce, 0, 13, 9)
@@ -83,16 +99,42 @@ pub const APIS: [ApiRange; 19] = [
     range(ApiKey::DescribeTopicPartitions, 0, 0, 0),
 ];
 
-/// Row in [`APIS`] by key, [`NO_ROW`] for keys not served: every request asks for it.
+/// Messages that are described in `src/wire` and that no handler answers yet: neither advertised nor served. A row moves to
+/// its place in [`APIS`] with its handler.
+pub const NOT_SERVED: &[ApiRange] = &[
+    range(ApiKey::OffsetCommit, 2, 10, 8),
+    range(ApiKey::OffsetFetch, 1, 10, 6),
+    range(ApiKey::FindCoordinator, 0, 6, 3),
+    range(ApiKey::JoinGroup, 0, 9, 6),
+    range(ApiKey::Heartbeat, 0, 4, 4),
+    range(ApiKey::LeaveGroup, 0, 5, 4),
+    range(ApiKey::SyncGroup, 0, 5, 4),
+    range(ApiKey::DescribeGroups, 0, 6, 5),
+    range(ApiKey::ListGroups, 0, 5, 3),
+    range(ApiKey::DeleteGroups, 0, 2, 2),
+    range(ApiKey::OffsetDelete, 0, 0, NEVER),
+    range(ApiKey::ConsumerGroupHeartbeat, 0, 1, 0),
+    range(ApiKey::ConsumerGroupDescribe, 0, 1, 0),
+];
+
+/// Row in [`APIS`] by key, behind its end the row in [`NOT_SERVED`], [`NO_ROW`] for keys unknown: every request asks for it.
 const ROWS: [u8; 128] = {
     let mut rows = [NO_ROW; 128];
     let mut i = 0;
-    while i < APIS.len() {
-        rows[APIS[i].key as usize] = i as u8;
+    while i < APIS.len() + NOT_SERVED.len() {
+        rows[row(i).key as usize] = i as u8;
         i += 1;
     }
     rows
 };
+
+const fn row(at: usize) -> ApiRange {
+    if at < APIS.len() {
+        APIS[at]
+    } else {
+        NOT_SERVED[at - APIS.len()]
+    }
+}
 const NO_ROW: u8 = u8::MAX;
 
 /// What becomes of a request by its key and version.
@@ -132,10 +174,10 @@ impl ApiKey {
     #[inline]
     pub const fn range(self) -> ApiRange {
         // Every ApiKey has its row; a missing one fails a test, not a request.
-        APIS[ROWS[self as usize] as usize]
+        row(ROWS[self as usize] as usize)
     }
 
-    /// Whether a request of this version is decoded.
+    /// Whether messages of this version can be decoded.
     #[inline]
     pub const fn serves(self, version: i16) -> bool {
         let range = self.range();
@@ -162,8 +204,13 @@ mod tests {
     #[test]
     fn every_row_is_found_by_its_key_and_rows_are_sorted() {
         for row in APIS {
-            assert_eq!(row.key.range(), row);
+            assert_eq!(row.key.range(), *row);
             assert_eq!(ApiKey::from_code(row.key.code()), Some(row.key));
+        }
+        for row in NOT_SERVED {
+            assert_eq!(row.key.range(), *row);
+            assert_eq!(ApiKey::from_code(row.key.code()), None);
+            assert_eq!(lookup(row.key.code(), row.min), Lookup::Refused);
         }
         assert!(APIS.is_sorted_by_key(|row| row.key));
     }

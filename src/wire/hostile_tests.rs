@@ -1,8 +1,8 @@
 //! Bytes that no client sends: every decoder refuses them before it takes memory for what they claim.
 
+use crate::wire::any::decode_any;
 use crate::wire::api::{APIS, ApiKey, Lookup, lookup};
 use crate::wire::control::api_versions::{self, ApiVersionsRequest};
-use crate::wire::control::decode_any;
 use crate::wire::control::metadata::{Metadata, MetadataRequest, Wanted};
 use crate::wire::error::{DecodeError, Fault};
 use crate::wire::fetch::FetchRequest;

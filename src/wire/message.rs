@@ -35,6 +35,20 @@ impl Version {
         }
     }
 
+    /// Version `number` of data that is no API's message.
+    pub const fn data(number: i16, flexible_from: i16) -> Version {
+        Version {
+            number,
+            flexible: number >= flexible_from,
+            nullable: false,
+        }
+    }
+
+    /// Version `number` of data that has no flexible version.
+    pub const fn plain(number: i16) -> Version {
+        Version::data(number, i16::MAX)
+    }
+
     /// Whether this version lies in `range`.
     pub fn within(self, range: impl RangeBounds<i16>) -> bool {
         range.contains(&self.number)
@@ -151,6 +165,41 @@ impl Nullable for String {
     }
 }
 
+/// Opaque bytes that outlive the request they came in, so they are copied out of it: a slice would keep a receive buffer of
+/// the reactor from being lent again.
+impl Wire for Bytes {
+    fn read(reader: &mut Reader<'_>, version: Version) -> Read<Self> {
+        match Bytes::read_nullable(reader, version)? {
+            Some(bytes) => Ok(bytes),
+            None => reader.fail(Fault::UnexpectedNull),
+        }
+    }
+    fn write(&self, out: &mut BytesMut, version: Version) {
+        write::put_count(out, Some(self.len()), version.flexible);
+        out.put_slice(self);
+    }
+    fn min_size(version: Version) -> usize {
+        empty_array_len(version)
+    }
+}
+
+impl Nullable for Bytes {
+    fn read_nullable(reader: &mut Reader<'_>, version: Version) -> Read<Option<Self>> {
+        let bytes = reader.nullable_bytes(version.flexible)?;
+        reader.charge(bytes.map_or(0, <[u8]>::len))?;
+        Ok(bytes.map(Bytes::copy_from_slice))
+    }
+    fn write_nullable(this: Option<&Self>, out: &mut BytesMut, version: Version) {
+        match this {
+            Some(bytes) => bytes.write(out, version),
+            None => write::put_count(out, None, version.flexible),
+        }
+    }
+    fn nothing() -> Self {
+        Bytes::new()
+    }
+}
+
 impl<T: Wire> Wire for Vec<T> {
     fn read(reader: &mut Reader<'_>, version: Version) -> Read<Self> {
         let count = reader.count(version.flexible, T::min_size(version), size_of::<T>())?;
@@ -209,6 +258,24 @@ impl<T: Nullable> Wire for Option<T> {
     }
     fn min_size(version: Version) -> usize {
         T::min_size(version).min(1 + usize::from(!version.flexible))
+    }
+}
+
+/// The end of a struct without tagged fields of its own, for messages that are not described with [`message!`].
+///
+/// # Errors
+/// As [`Reader::skip_tags`].
+pub fn read_end(reader: &mut Reader<'_>, version: Version) -> Read<()> {
+    match version.flexible {
+        true => reader.skip_tags(),
+        false => Ok(()),
+    }
+}
+
+/// Writes what [`read_end`] reads.
+pub fn write_end(out: &mut BytesMut, version: Version) {
+    if version.flexible {
+        out.put_u8(0);
     }
 }
 

@@ -7,15 +7,18 @@
 //! The messages are described here and not taken from the `kafka-protocol` crate, whose decoders allocate what a count claims
 //! and whose encoders copy record bytes; the crate is the oracle in the tests (`tests/golden/`) and serves our own client.
 //!
-//! Way in: [`header`] (what is asked) -> [`api`] (is it served) -> [`produce`], [`fetch`] or [`control`] (what exactly);
+//! Way in: [`header`] (what is asked) -> [`api`] (is it served) -> [`produce`], [`fetch`], [`control`] or [`group`] (what
+//! exactly);
 //! record bytes: [`batch`] (header and checks) -> [`compress`] -> [`record`] (records inside).
 
+pub mod any;
 pub mod api;
 pub mod batch;
 pub mod compress;
 pub mod control;
 pub mod error;
 pub mod fetch;
+pub mod group;
 pub mod guard;
 pub mod header;
 pub mod message;

@@ -3,12 +3,6 @@
 //! Each file names its API with a type that implements [`Api`](crate::wire::message::Api). Must not know what the broker
 //! does with the messages.
 
-use crate::wire::api::ApiKey;
-use crate::wire::error::Fault;
-use crate::wire::guard::Budget;
-use crate::wire::message::Api;
-use crate::wire::read::{Read, Reader};
-
 pub mod acls;
 pub mod alter_configs;
 pub mod api_versions;
@@ -77,40 +71,4 @@ pub mod config_type {
     pub const CLASS: i8 = 8;
     /// Secret; its value is never shown.
     pub const PASSWORD: i8 = 9;
-}
-
-/// Decodes the body of any control request and drops it: what a fuzzer or a self-check calls.
-///
-/// # Errors
-/// As [`Api::decode_within`]; Produce and Fetch have their own decoders and are refused here.
-pub fn decode_any(key: ApiKey, version: i16, body: &[u8], budget: Budget) -> Read<()> {
-    match key {
-        ApiKey::Produce | ApiKey::Fetch => Reader::new(body).fail(Fault::Unsupported {
-            key: key.code(),
-            version,
-        }),
-        ApiKey::ApiVersions => api_versions::ApiVersions::decode_within(version, body, budget).map(drop),
-        ApiKey::Metadata => metadata::Metadata::decode_within(version, body, budget).map(drop),
-        ApiKey::ListOffsets => list_offsets::ListOffsets::decode_within(version, body, budget).map(drop),
-        ApiKey::CreateTopics => create_topics::CreateTopics::decode_within(version, body, budget).map(drop),
-        ApiKey::DeleteTopics => delete_topics::DeleteTopics::decode_within(version, body, budget).map(drop),
-        ApiKey::DeleteRecords => delete_records::DeleteRecords::decode_within(version, body, budget).map(drop),
-        ApiKey::InitProducerId => init_producer_id::InitProducerId::decode_within(version, body, budget).map(drop),
-        ApiKey::OffsetForLeaderEpoch => {
-            offset_for_leader_epoch::OffsetForLeaderEpoch::decode_within(version, body, budget).map(drop)
-        }
-        ApiKey::DescribeAcls => acls::DescribeAcls::decode_within(version, body, budget).map(drop),
-        ApiKey::CreateAcls => acls::CreateAcls::decode_within(version, body, budget).map(drop),
-        ApiKey::DeleteAcls => acls::DeleteAcls::decode_within(version, body, budget).map(drop),
-        ApiKey::DescribeConfigs => describe_configs::DescribeConfigs::decode_within(version, body, budget).map(drop),
-        ApiKey::AlterConfigs => alter_configs::AlterConfigs::decode_within(version, body, budget).map(drop),
-        ApiKey::CreatePartitions => create_partitions::CreatePartitions::decode_within(version, body, budget).map(drop),
-        ApiKey::IncrementalAlterConfigs => {
-            alter_configs::IncrementalAlterConfigs::decode_within(version, body, budget).map(drop)
-        }
-        ApiKey::DescribeCluster => describe_cluster::DescribeCluster::decode_within(version, body, budget).map(drop),
-        ApiKey::DescribeTopicPartitions => {
-            describe_topic_partitions::DescribeTopicPartitions::decode_within(version, body, budget).map(drop)
-        }
-    }
 }
