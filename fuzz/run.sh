@@ -10,7 +10,7 @@ coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-
 target=$(rustc -vV | sed -n 's/^host: //p')
 RUSTFLAGS="--cfg fuzzing $(echo $coverage) -Zsanitizer=address -Ccodegen-units=1" \
   cargo +nightly build --release --target "$target"
-for name in ${*:-header control produce fetch batch edge journal checkpoint index segment metadata}; do
+for name in ${*:-header control group produce fetch batch edge journal checkpoint index segment metadata}; do
   mkdir -p "corpus/$name" "artifacts/$name"
   echo "== $name"
   "target/$target/release/$name" "corpus/$name" -artifact_prefix="artifacts/$name/" -max_total_time="$seconds" \

@@ -11,6 +11,11 @@ control = [
     "OffsetForLeaderEpoch", "DescribeAcls", "CreateAcls", "DeleteAcls", "DescribeConfigs", "AlterConfigs",
     "CreatePartitions", "IncrementalAlterConfigs", "DescribeCluster", "DescribeTopicPartitions",
 ]
+group = [
+    "FindCoordinator", "JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup", "OffsetCommit", "OffsetFetch", "DescribeGroups",
+    "ListGroups", "DeleteGroups", "OffsetDelete", "ConsumerGroupHeartbeat", "ConsumerGroupDescribe",
+    "record", "ConsumerProtocolSubscription", "ConsumerProtocolAssignment",
+]
 oldest, key, flexible = {}, {}, {}
 for line in (golden / "apis.txt").read_text().splitlines():
     if not line.startswith("#"):
@@ -46,10 +51,18 @@ for line in (golden / "messages.txt").read_text().splitlines():
     if api in ("Produce", "Fetch"):
         put(api.lower(), step + body)
     else:
-        put("control", bytes([control.index(api) + (128 if side == "response" else 0)]) + step + body)
+        target, known = ("group", group) if api in group else ("control", control)
+        put(target, bytes([known.index(api) + (128 if side == "response" else 0)]) + step + body)
     if side == "request":
         put("header", key[api].to_bytes(2, "big") + version.to_bytes(2, "big") + b"\0\0\0\1\0\2me\0" + body)
         put("edge", b"\0" + frame(api, version, body))
+for line in (golden / "groups.txt").read_text().splitlines():
+    kind, name, _, _, *parts = line.split(" ")
+    parts = [bytes.fromhex(part) for part in parts] if kind != "#" else []
+    if kind == "record":
+        put("group", bytes([group.index(kind), len(parts[0])]) + parts[0] + parts[1])
+    elif kind == "blob":
+        put("group", bytes([group.index(name), 0]) + parts[0])
 for line in (golden / "batches.txt").read_text().splitlines():
     if line.startswith("batch "):
         batch = bytes.fromhex(line.split(" ")[2])

@@ -1,15 +1,19 @@
 //! Bytes that no client sends: every decoder refuses them before it takes memory for what they claim.
 
 use crate::wire::any::decode_any;
-use crate::wire::api::{APIS, ApiKey, Lookup, lookup};
+use crate::wire::api::{APIS, ApiKey, ApiRange, Lookup, NOT_SERVED, lookup};
 use crate::wire::control::api_versions::{self, ApiVersionsRequest};
 use crate::wire::control::metadata::{Metadata, MetadataRequest, Wanted};
 use crate::wire::error::{DecodeError, Fault};
 use crate::wire::fetch::FetchRequest;
+use crate::wire::group::consumer_protocol::{ConsumerAssignment, ConsumerSubscription};
+use crate::wire::group::records::{GroupKey, GroupMetadataMember, GroupMetadataValue, GroupRecord};
+use crate::wire::group::sync_group::{SyncGroup, SyncGroupAssignment, SyncGroupRequest};
 use crate::wire::guard::{Budget, DECODE_BUDGET};
 use crate::wire::header::{RequestHeader, RequestPeek};
 use crate::wire::message::Api;
 use crate::wire::produce::ProduceRequest;
+use bytes::BytesMut;
 use proptest::prelude::*;
 
 fn decode(key: ApiKey, version: i16, body: &[u8]) -> Result<(), DecodeError> {
@@ -20,14 +24,18 @@ fn decode(key: ApiKey, version: i16, body: &[u8]) -> Result<(), DecodeError> {
     }
 }
 
-fn served() -> impl Iterator<Item = (ApiKey, i16)> {
-    APIS.iter()
-        .flat_map(|range| (range.served_from..=range.max).map(|version| (range.key, version)))
+/// All that is decoded, advertised or not.
+fn known() -> impl Iterator<Item = &'static ApiRange> {
+    APIS.iter().chain(NOT_SERVED)
+}
+
+fn versions() -> impl Iterator<Item = (ApiKey, i16)> {
+    known().flat_map(|range| (range.served_from..=range.max).map(|version| (range.key, version)))
 }
 
 #[test]
 fn every_row_of_the_table_has_its_decoder() {
-    for range in APIS {
+    for range in known() {
         for version in [i16::MIN, -1, range.served_from - 1, range.max + 1, i16::MAX] {
             let error = decode(range.key, version, &[]).unwrap_err();
             assert!(
@@ -42,16 +50,18 @@ fn every_row_of_the_table_has_its_decoder() {
 #[test]
 fn huge_counts_are_refused_by_every_request() {
     let mut accepted = Vec::new();
-    for (key, version) in served() {
+    for (key, version) in versions() {
         for filler in [0x7f, 0xff, 0x80, 0xfe] {
             if decode(key, version, &[filler; 64]).is_ok() && !accepted.contains(&key) {
                 accepted.push(key);
             }
         }
     }
-    // Without counts, or with -1 for null: "all topics", the empty old ApiVersions, no transactional id, any ACL.
+    accepted.sort();
+    // Without counts, or with -1 for null: "all topics", the empty old ListGroups and ApiVersions, no transactional id, any ACL.
     let harmless = [
         ApiKey::Metadata,
+        ApiKey::ListGroups,
         ApiKey::ApiVersions,
         ApiKey::InitProducerId,
         ApiKey::DescribeAcls,
@@ -77,6 +87,44 @@ fn small_elements_that_grow_in_memory_are_bounded_by_the_budget() {
     assert_eq!(error.fault, Fault::OverBudget);
     let request = Metadata::decode_within(0, &body, Budget::new(16 * DECODE_BUDGET)).unwrap();
     assert!(matches!(request.wanted(0), Wanted::Listed(topics) if topics.len() == count));
+}
+
+#[test]
+fn what_a_group_member_says_is_copied_within_the_budget_only() {
+    let opaque = vec![7; DECODE_BUDGET];
+    let request = SyncGroupRequest {
+        assignments: vec![SyncGroupAssignment {
+            member_id: "m".into(),
+            assignment: opaque.into(),
+        }],
+        ..SyncGroupRequest::default()
+    };
+    for version in [0, 5] {
+        let mut body = BytesMut::new();
+        SyncGroup::encode_request(&request, version, &mut body);
+        let error = SyncGroup::decode(version, &body).unwrap_err();
+        assert_eq!(error.fault, Fault::OverBudget);
+        let decoded = SyncGroup::decode_within(version, &body, Budget::new(2 * DECODE_BUDGET));
+        assert_eq!(decoded.as_ref(), Ok(&request));
+    }
+}
+
+#[test]
+fn what_a_group_has_stored_claims_no_more_than_is_there() {
+    let group = [0, 2, 0, 1, b'g'];
+    let mut value = GroupMetadataValue::default();
+    value.members.push(GroupMetadataMember::default());
+    let key = GroupKey { group_id: "g".into() };
+    let stored = GroupRecord::GroupMetadata(key, Some(value)).encode_value(3).unwrap();
+    let mut value = stored.to_vec();
+    // version, protocol type, generation, protocol, leader, time of the state: then the count of members.
+    value[22..26].copy_from_slice(&i32::MAX.to_be_bytes());
+    let error = GroupRecord::decode(&group, Some(&value)).unwrap_err();
+    assert!(matches!(error.fault, Fault::CountTooLarge { .. }), "{error}");
+    let mut topics = vec![0, 3, 0x7f, 0xff, 0xff, 0xff];
+    topics.resize(1 << 10, 0);
+    let error = ConsumerSubscription::decode(&topics, Budget::default()).unwrap_err();
+    assert!(matches!(error.fault, Fault::CountTooLarge { .. }), "{error}");
 }
 
 #[test]
@@ -149,10 +197,28 @@ proptest! {
 
     #[test]
     fn any_body_is_decoded_or_refused(
-        (key, version) in proptest::sample::select(served().collect::<Vec<_>>()),
+        (key, version) in proptest::sample::select(versions().collect::<Vec<_>>()),
         body in proptest::collection::vec(prop_oneof![Just(0u8), Just(1), Just(2), any::<u8>()], 0..120),
     ) {
-        prop_assert_eq!(lookup(key.code(), version), Lookup::Served(key));
+        let advertised = APIS.iter().any(|range| range.key == key);
+        prop_assert_eq!(lookup(key.code(), version) == Lookup::Served(key), advertised);
         let _ = decode(key, version, &body);
+    }
+
+    #[test]
+    fn any_group_record_and_subscription_is_decoded_or_refused(
+        (record, version) in (0u8..20, 0u8..6),
+        key in proptest::collection::vec(prop_oneof![Just(0u8), Just(1), any::<u8>()], 0..20),
+        value in proptest::collection::vec(prop_oneof![Just(0u8), Just(1), Just(2), any::<u8>()], 0..120),
+    ) {
+        let key = [&[0, record][..], &key].concat();
+        let value = [&[0, version][..], &value].concat();
+        let known = matches!(record, 0..=8 | 16);
+        if !known {
+            prop_assert_eq!(GroupRecord::decode(&key, Some(&value)), Ok(None));
+        }
+        let _ = GroupRecord::decode(&key, Some(&value));
+        let _ = ConsumerSubscription::decode(&value, Budget::default());
+        let _ = ConsumerAssignment::decode(&value, Budget::default());
     }
 }

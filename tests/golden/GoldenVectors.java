@@ -20,7 +20,13 @@ public class GoldenVectors {
     static final String[] APIS = {
         "Produce", "Fetch", "ListOffsets", "Metadata", "ApiVersions", "CreateTopics", "DeleteTopics", "DeleteRecords",
         "InitProducerId", "OffsetForLeaderEpoch", "DescribeAcls", "CreateAcls", "DeleteAcls", "DescribeConfigs",
-        "AlterConfigs", "CreatePartitions", "IncrementalAlterConfigs", "DescribeCluster", "DescribeTopicPartitions"};
+        "AlterConfigs", "CreatePartitions", "IncrementalAlterConfigs", "DescribeCluster", "DescribeTopicPartitions",
+        "FindCoordinator", "JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup", "OffsetCommit", "OffsetFetch", "DescribeGroups",
+        "ListGroups", "DeleteGroups", "OffsetDelete", "ConsumerGroupHeartbeat", "ConsumerGroupDescribe"};
+    static final String[] RECORDS = {
+        "LegacyOffsetCommit", "OffsetCommit", "GroupMetadata", "ConsumerGroupMetadata", "ConsumerGroupPartitionMetadata",
+        "ConsumerGroupMemberMetadata", "ConsumerGroupTargetAssignmentMetadata", "ConsumerGroupTargetAssignmentMember",
+        "ConsumerGroupCurrentMemberAssignment", "ConsumerGroupRegularExpression"};
     static final ObjectMapper JSON = JsonMapper.builder().enable(JsonParser.Feature.ALLOW_COMMENTS).build();
 
     public static void main(String[] args) throws Exception {
@@ -33,6 +39,12 @@ public class GoldenVectors {
             batches.println("# Record batches from kafka-clients by GoldenVectors.java: batch NAME BYTES, then its records:");
             batches.println("# record OFFSET TIMESTAMP KEY VALUE (HEADER VALUE)...; - is null, = starts bytes in hex");
             writeBatches(batches);
+        }
+        try (PrintWriter groups = new PrintWriter(out.resolve("groups.txt").toFile(), StandardCharsets.UTF_8)) {
+            groups.println("# From kafka-group-coordinator by GoldenVectors.java: record NAME value-version variant KEY VALUE");
+            for (String record : RECORDS) writeRecords(groups, record);
+            groups.println("# From kafka-clients by GoldenVectors.java: blob NAME version variant BYTES");
+            for (String blob : new String[] {"ConsumerProtocolSubscription", "ConsumerProtocolAssignment"}) writeBlobs(groups, blob);
         }
         try (PrintWriter table = new PrintWriter(out.resolve("apis.txt").toFile(), StandardCharsets.UTF_8)) {
             table.println("# Broker APIs of kafka-clients by GoldenVectors.java: key name oldest latest(stable) first-flexible");
@@ -47,20 +59,54 @@ public class GoldenVectors {
     // Messages: random JSON that follows the schema of one version, read and serialised by the generated classes.
 
     static void writeMessages(PrintWriter out, String api, String side) throws Exception {
-        JsonNode schema = JSON.readTree(GoldenVectors.class.getResourceAsStream("/common/message/" + api + side + ".json"));
-        Map<String, JsonNode> structs = new HashMap<>();
-        for (JsonNode common : schema.path("commonStructs")) structs.put(common.get("name").asText(), common.get("fields"));
-        Class<?> converter = Class.forName("org.apache.kafka.common.message." + api + side + "DataJsonConverter");
+        JsonNode schema = schema(api + side);
         response = side.equals("Response");
         short[] valid = range(schema.get("validVersions").asText());
         if (schema.path("latestVersionUnstable").asBoolean() || api.equals("InitProducerId")) valid[1] = 5;
         for (short version = valid[0]; version <= valid[1]; version++) for (int variant = 0; variant < 3; variant++) {
-            Random random = new Random((api + side).hashCode() * 1000L + version * 10 + variant);
-            JsonNode json = fields(schema.get("fields"), structs, version, variant, random);
-            Message message = (Message) converter.getMethod("read", JsonNode.class, short.class).invoke(null, json, version);
-            ByteBuffer bytes = MessageUtil.toByteBufferAccessor(message, version).buffer();
+            ByteBuffer bytes = bytes("org.apache.kafka.common.message." + api + side + "Data", schema, version, variant, api + side);
             out.println(api + " " + side.toLowerCase(Locale.ROOT) + " " + version + " " + variant + " " + hex(bytes));
         }
+    }
+
+    // Records of groups: a key begins with its type, a value with its version.
+    static void writeRecords(PrintWriter out, String record) throws Exception {
+        JsonNode key = schema(record + "Key"), value = schema(record + "Value");
+        String generated = "org.apache.kafka.coordinator.group.generated." + record;
+        short[] valid = range(value.get("validVersions").asText());
+        response = false;
+        for (short version = valid[0]; version <= valid[1]; version++) for (int variant = 0; variant < 3; variant++)
+            out.println("record " + record + " " + version + " " + variant
+                + " " + prefix(key.get("apiKey").asInt()) + hex(bytes(generated + "Key", key, (short) 0, variant, record + "Key"))
+                + " " + prefix(version) + hex(bytes(generated + "Value", value, version, variant, record + "Value")));
+    }
+
+    // What consumers say in JoinGroup and get in SyncGroup, which begins with its version.
+    static void writeBlobs(PrintWriter out, String blob) throws Exception {
+        JsonNode schema = schema(blob);
+        short[] valid = range(schema.get("validVersions").asText());
+        response = false;
+        for (short version = valid[0]; version <= valid[1]; version++) for (int variant = 0; variant < 3; variant++)
+            out.println("blob " + blob + " " + version + " " + variant
+                + " " + prefix(version) + hex(bytes("org.apache.kafka.common.message." + blob, schema, version, variant, blob)));
+    }
+
+    static String prefix(int number) {
+        return String.format("%04x", number);
+    }
+
+    static JsonNode schema(String name) throws Exception {
+        return JSON.readTree(GoldenVectors.class.getResourceAsStream("/common/message/" + name + ".json"));
+    }
+
+    static ByteBuffer bytes(String type, JsonNode schema, short version, int variant, String seed) throws Exception {
+        Map<String, JsonNode> structs = new HashMap<>();
+        for (JsonNode common : schema.path("commonStructs")) structs.put(common.get("name").asText(), common.get("fields"));
+        Random random = new Random(seed.hashCode() * 1000L + version * 10 + variant);
+        JsonNode json = fields(schema.get("fields"), structs, version, variant, random);
+        Class<?> converter = Class.forName(type + "JsonConverter");
+        Message message = (Message) converter.getMethod("read", JsonNode.class, short.class).invoke(null, json, version);
+        return MessageUtil.toByteBufferAccessor(message, version).buffer();
     }
 
     static boolean response;
@@ -101,11 +147,18 @@ public class GoldenVectors {
             case "int64": return LongNode.valueOf(random.nextLong());
             case "uuid": return TextNode.valueOf(new org.apache.kafka.common.Uuid(random.nextLong(), random.nextLong()).toString());
             case "string": return TextNode.valueOf(variant == 0 ? "" : text(random));
+            case "bytes": return BinaryNode.valueOf(variant == 0 ? new byte[0] : random(random));
             case "records": return BinaryNode.valueOf(variant == 0 ? new byte[0] : text(random).repeat(variant == 1 ? 30 : 1).getBytes(StandardCharsets.UTF_8));
             default:
                 JsonNode nested = field.has("fields") ? field.get("fields") : structs.get(type);
                 return fields(nested, structs, version, variant, random);
         }
+    }
+
+    static byte[] random(Random random) {
+        byte[] bytes = new byte[random.nextInt(12)];
+        random.nextBytes(bytes);
+        return bytes;
     }
 
     static String text(Random random) {

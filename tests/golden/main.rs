@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use bytes::{Bytes, BytesMut};
-use ringlog::wire::api::{APIS, ApiKey};
+use ringlog::wire::api::{APIS, ApiKey, ApiRange, NOT_SERVED};
 use ringlog::wire::batch::{
     BatchBuilder, BatchView, CONTROL, TRANSACTIONAL, TimestampType, patch_log_append_time, recompress,
 };
@@ -24,6 +24,19 @@ use ringlog::wire::control::metadata::Metadata;
 use ringlog::wire::control::offset_for_leader_epoch::OffsetForLeaderEpoch;
 use ringlog::wire::error::ErrorCode;
 use ringlog::wire::fetch::{FetchRequest, FetchResponse};
+use ringlog::wire::group::consumer_group_describe::ConsumerGroupDescribe;
+use ringlog::wire::group::consumer_group_heartbeat::ConsumerGroupHeartbeat;
+use ringlog::wire::group::delete_groups::DeleteGroups;
+use ringlog::wire::group::describe_groups::DescribeGroups;
+use ringlog::wire::group::find_coordinator::FindCoordinator;
+use ringlog::wire::group::heartbeat::Heartbeat;
+use ringlog::wire::group::join_group::JoinGroup;
+use ringlog::wire::group::leave_group::LeaveGroup;
+use ringlog::wire::group::list_groups::ListGroups;
+use ringlog::wire::group::offset_commit::OffsetCommit;
+use ringlog::wire::group::offset_delete::OffsetDelete;
+use ringlog::wire::group::offset_fetch::OffsetFetch;
+use ringlog::wire::group::sync_group::SyncGroup;
 use ringlog::wire::header::response_header_len;
 use ringlog::wire::message::Api;
 use ringlog::wire::produce::{self, ProduceRequest, ProduceResponse};
@@ -31,6 +44,9 @@ use ringlog::wire::read::Read;
 use ringlog::wire::record::Records;
 use std::collections::BTreeSet;
 
+#[cfg(feature = "runtime")]
+mod group_fields;
+mod groups;
 #[cfg(feature = "runtime")]
 mod oracle;
 
@@ -42,6 +58,11 @@ fn lines(text: &str) -> impl Iterator<Item = Vec<&str>> {
     text.lines()
         .filter(|line| !line.starts_with('#'))
         .map(|line| line.split(' ').collect())
+}
+
+/// All that our codecs know, served or not.
+fn known() -> impl Iterator<Item = &'static ApiRange> {
+    APIS.iter().chain(NOT_SERVED)
 }
 
 fn unhex(text: &str) -> Bytes {
@@ -79,6 +100,19 @@ fn again(api: &str, response: bool, version: i16, body: &Bytes) -> Read<BytesMut
         "IncrementalAlterConfigs" => control::<IncrementalAlterConfigs>(response, version, body),
         "DescribeCluster" => control::<DescribeCluster>(response, version, body),
         "DescribeTopicPartitions" => control::<DescribeTopicPartitions>(response, version, body),
+        "OffsetCommit" => control::<OffsetCommit>(response, version, body),
+        "OffsetFetch" => control::<OffsetFetch>(response, version, body),
+        "FindCoordinator" => control::<FindCoordinator>(response, version, body),
+        "JoinGroup" => control::<JoinGroup>(response, version, body),
+        "Heartbeat" => control::<Heartbeat>(response, version, body),
+        "LeaveGroup" => control::<LeaveGroup>(response, version, body),
+        "SyncGroup" => control::<SyncGroup>(response, version, body),
+        "DescribeGroups" => control::<DescribeGroups>(response, version, body),
+        "ListGroups" => control::<ListGroups>(response, version, body),
+        "DeleteGroups" => control::<DeleteGroups>(response, version, body),
+        "OffsetDelete" => control::<OffsetDelete>(response, version, body),
+        "ConsumerGroupHeartbeat" => control::<ConsumerGroupHeartbeat>(response, version, body),
+        "ConsumerGroupDescribe" => control::<ConsumerGroupDescribe>(response, version, body),
         other => panic!("no codec for {other}"),
     }
 }
@@ -130,7 +164,7 @@ fn every_message_of_every_version_is_understood_and_written_as_kafka_does() {
         assert_eq!(format!("{:x}", written.freeze()), bytes, "{name}");
         seen.insert((api, side, version));
     }
-    for range in APIS {
+    for range in known() {
         for version in range.served_from..=range.max {
             for side in ["request", "response"] {
                 let name = format!("{:?}", range.key);
@@ -169,7 +203,7 @@ fn a_message_cut_anywhere_is_refused_and_only_a_request_may_be_followed_by_more(
 
 #[test]
 fn the_advertised_ranges_are_those_of_kafka() {
-    for range in APIS {
+    for range in known() {
         let line = lines(TABLE)
             .find(|line| line[0] == range.key.code().to_string())
             .unwrap_or_else(|| panic!("{:?} is no broker API of Kafka", range.key));

@@ -4,7 +4,10 @@ use super::Value;
 use crate::base::ids::TopicId;
 use crate::wire::group::consumer_group_heartbeat::TopicPartitions;
 use crate::wire::group::join_group::JoinGroupProtocol;
-use crate::wire::message::{message, nullable_struct};
+use crate::wire::message::{Nullable, Version, Wire, message};
+use crate::wire::read::{Read, Reader};
+use crate::wire::write::put_uvarint;
+use bytes::BytesMut;
 
 /// Each has one version so far.
 macro_rules! only_version {
@@ -96,8 +99,9 @@ message! {
         server_assignor: Option<String> [..] null [..] = None;
     }
     tags {
-        /// Of a member that takes part by the classic protocol.
-        0 => classic: Option<ClassicMemberMetadata> [..] null [..] = None;
+        /// Of a member that takes part by the classic protocol, null for all others. When the tag is absent, Kafka reads an
+        /// empty one and takes the member for a classic one: set this, do not leave it to the default.
+        0 => classic: Option<ClassicMemberMetadata> [..] null [..] = Some(ClassicMemberMetadata::default());
     }
 }
 
@@ -110,7 +114,25 @@ message! {
         supported_protocols: Vec<JoinGroupProtocol> [..] = Vec::new();
     }
 }
-nullable_struct!(ClassicMemberMetadata);
+
+/// As the content of a tagged field, null is 0 and not -1 as elsewhere (KIP-893).
+impl Nullable for ClassicMemberMetadata {
+    fn read_nullable(reader: &mut Reader<'_>, version: Version) -> Read<Option<Self>> {
+        match reader.uvarint()? {
+            0 => Ok(None),
+            _ => Wire::read(reader, version.nullable(false)).map(Some),
+        }
+    }
+    fn write_nullable(this: Option<&Self>, out: &mut BytesMut, version: Version) {
+        put_uvarint(out, u32::from(this.is_some()));
+        if let Some(this) = this {
+            this.write(out, version.nullable(false));
+        }
+    }
+    fn nothing() -> Self {
+        Self::default()
+    }
+}
 
 message! {
     /// Epoch of the target assignment.
@@ -167,8 +189,8 @@ message! {
         partitions: Vec<i32> [..] = Vec::new();
     }
     tags {
-        /// Per partition the epoch in which it was assigned, which fences commits of zombies.
-        0 => assignment_epochs: Option<Vec<i32>> [..] null [..] = None;
+        /// Per partition the epoch in which it was assigned, which fences commits of zombies; none, or null = not known.
+        0 => assignment_epochs: Option<Vec<i32>> [..] null [..] = Some(Vec::new());
     }
 }
 
