@@ -11,7 +11,9 @@ pub mod client;
 #[cfg(feature = "runtime")]
 pub mod control;
 pub mod controller;
+pub mod coord;
 pub mod dispatch;
+pub mod group;
 pub mod jobs;
 pub mod log;
 pub mod metrics;

@@ -5,10 +5,12 @@ use crate::base::ids::{Now, PartitionId, ShardId};
 use crate::base::slab::SlabKey;
 use crate::controller::image::{Image, Topic};
 use crate::controller::request::ControllerRequest;
+use crate::coord::request::{CoordRequest, coordinator_of};
 use crate::dispatch::admit::Meta;
 use crate::dispatch::reply::Encoder;
+use crate::group::request::{GroupAnswer, GroupRequest};
 use crate::metrics::ShardMetrics;
-use crate::partition::request::{OwnerRequest, ReplyTo};
+use crate::partition::request::{Desk, OwnerRequest, ReplyTo};
 use crate::session::Reply;
 use crate::wire::error::{DecodeError, ErrorCode};
 use crate::wire::message::Api;
@@ -31,6 +33,8 @@ pub struct EdgeCx<'a> {
     pub requests: &'a mut VecDeque<(ShardId, ReplyTo, OwnerRequest)>,
     /// Questions to the controller.
     pub control: &'a mut VecDeque<(ReplyTo, ControllerRequest)>,
+    /// Questions to group coordinators, in order; to be delivered in this order per shard.
+    pub groups: &'a mut VecDeque<(ShardId, ReplyTo, CoordRequest)>,
     /// Counters of the shard.
     pub metrics: &'a mut ShardMetrics,
 }
@@ -75,20 +79,35 @@ impl<S> Step<S> {
 impl Call<'_, '_> {
     /// Asks an owner; the answer comes back with `part`.
     pub fn ask(&mut self, owner: ShardId, part: u32, request: OwnerRequest) {
-        let reply = ReplyTo {
+        let reply = self.reply_to(part);
+        self.cx.requests.push_back((owner, reply, request));
+    }
+    /// Asks the coordinator of a group; the answer comes back with `part`.
+    ///
+    /// # Errors
+    /// NOT_COORDINATOR while there are none: clients look for it, which makes them.
+    pub fn ask_group(&mut self, group: &str, part: u32, request: GroupRequest) -> Result<(), GroupAnswer> {
+        let Some((id, owner)) = coordinator_of(self.cx.newest, group) else {
+            return Err(request.refused(ErrorCode::NotCoordinator));
+        };
+        let reply = self.reply_to(part);
+        self.cx
+            .groups
+            .push_back((owner, reply, CoordRequest::Group(id, request)));
+        Ok(())
+    }
+    /// Where the answer to part `part` of this operation goes.
+    pub fn reply_to(&self, part: u32) -> ReplyTo {
+        ReplyTo {
             shard: self.cx.shard,
+            desk: Desk::Edge,
             op: self.op,
             part,
-        };
-        self.cx.requests.push_back((owner, reply, request));
+        }
     }
     /// Asks the controller.
     pub fn control(&mut self, request: ControllerRequest) {
-        let reply = ReplyTo {
-            shard: self.cx.shard,
-            op: self.op,
-            part: 0,
-        };
+        let reply = self.reply_to(0);
         self.cx.control.push_back((reply, request));
     }
     /// Counts the answer as failed when one of its parts is.

@@ -1,10 +1,12 @@
 //! Operations that wait for the controller.
 
 use super::call::{Call, Step};
+use super::groups::find_coordinator;
 use super::state::State;
 use super::{alter_configs, create_partitions, create_topics, delete_topics, metadata};
 use crate::controller::request::ControllerReply;
 use crate::wire::control::metadata::MetadataRequest;
+use crate::wire::group::find_coordinator::FindCoordinatorRequest;
 
 /// What the answer will need.
 pub(crate) enum ControlOp {
@@ -16,6 +18,8 @@ pub(crate) enum ControlOp {
     Grow(Vec<String>),
     /// AlterConfigs, IncrementalAlterConfigs: type and name of each resource.
     Alter(Vec<(i8, String)>),
+    /// FindCoordinator that needs the internal topic to be created.
+    FindCoordinator(FindCoordinatorRequest),
     /// Metadata that asked for topics to be created: the request, and the names that were to be created.
     Metadata(MetadataRequest, Vec<String>),
 }
@@ -31,6 +35,10 @@ pub(super) fn finish(call: &mut Call, op: ControlOp, answer: ControllerReply) ->
         }
         (ControlOp::Metadata(request, names), ControllerReply::Created(results)) => {
             metadata::finish(call, &request, &names, &results)
+        }
+        (ControlOp::FindCoordinator(request), ControllerReply::Created(results)) => {
+            let outcome = results.first().map(|(outcome, _)| outcome);
+            find_coordinator::finish(call, &request, outcome)
         }
         (op, _) => Step::Wait(State::Control(op)),
     }

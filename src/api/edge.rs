@@ -14,6 +14,7 @@ use crate::controller::request::ControllerReply;
 use crate::dispatch::admit::{Admit, admit};
 use crate::dispatch::ops::{Op, Ops};
 use crate::dispatch::reply::Encoder;
+use crate::group::request::GroupAnswer;
 use crate::partition::request::{OwnerReply, ReplyTo};
 use crate::session::Reply;
 use crate::session::limits::SessionLimits;
@@ -145,6 +146,11 @@ impl Edge {
         });
     }
 
+    /// A group coordinator answered.
+    pub fn on_group_answer(&mut self, cx: &mut EdgeCx, to: ReplyTo, answer: GroupAnswer) {
+        self.proceed(cx, to.op, |call, _, state| finish::group(call, state, to.part, answer));
+    }
+
     /// The controller answered; what it speaks of is published.
     pub fn on_control_reply(&mut self, cx: &mut EdgeCx, to: ReplyTo, answer: ControllerReply) {
         if let ControllerReply::ProducerIds { first, count } = answer {
@@ -239,6 +245,7 @@ impl Edge {
         };
         session.learn_client_id(header.client_id);
         session.produces |= meta.api == ApiKey::Produce;
+        let peer = session.peer;
         let (started_ns, frame_bytes) = (cx.now.mono_ns, frame.len());
         let op = self.ops.insert(Op {
             conn,
@@ -261,7 +268,7 @@ impl Edge {
             encoder: &mut self.encoder,
             failed: false,
         };
-        let step = start::request(&mut call, &mut self.shared, &frame, &header);
+        let step = start::request(&mut call, &mut self.shared, &frame, &header, peer);
         let failed = call.failed;
         self.apply(cx, op, step, failed);
     }

@@ -4,6 +4,7 @@ use super::call::{Call, Step};
 use super::state::{Shared, State};
 use super::*;
 use crate::controller::request::ControllerReply;
+use crate::group::request::GroupAnswer;
 use crate::partition::request::OwnerReply;
 
 /// An owner answered part `part`.
@@ -30,6 +31,14 @@ pub(super) fn owner(call: &mut Call, shared: &mut Shared, state: State, part: u3
     }
 }
 
+/// A group coordinator answered part `part`.
+pub(super) fn group(call: &mut Call, state: State, part: u32, answer: GroupAnswer) -> Step<State> {
+    match state {
+        State::Group(op) => groups::finish(call, *op, part, answer).map(|op| State::Group(Box::new(op))),
+        state => Step::Wait(state),
+    }
+}
+
 /// The controller answered; what it speaks of is published.
 pub(super) fn control(call: &mut Call, state: State, answer: ControllerReply) -> Step<State> {
     match state {
@@ -42,6 +51,7 @@ pub(super) fn control(call: &mut Call, state: State, answer: ControllerReply) ->
 pub(super) fn deadline(call: &mut Call, shared: &mut Shared, state: State) -> Step<State> {
     match state {
         State::Fetch(op) => fetch::on_deadline(call, shared, op).map(State::Fetch),
+        State::Group(op) => groups::stop(call, *op).map(|op| State::Group(Box::new(op))),
         state => Step::Wait(state),
     }
 }

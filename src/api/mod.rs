@@ -21,6 +21,7 @@ mod describe_configs;
 mod describe_topic_partitions;
 mod fetch;
 mod finish;
+mod groups;
 mod init_producer_id;
 mod metadata;
 mod offsets;

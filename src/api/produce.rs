@@ -8,7 +8,6 @@ use super::state::Shared;
 use crate::controller::image::{Image, Topic};
 use crate::partition::request::{OwnerRequest, ProducePart, ProduceResult};
 use crate::wire::error::ErrorCode;
-use crate::wire::header::RequestHeader;
 use crate::wire::produce::{
     NodeEndpoint, ProducePartition, ProducePartitionResponse, ProduceRequest, ProduceResponse, ProduceTopic,
     ProduceTopicResponse, RecordError, TopicRef,
@@ -20,8 +19,6 @@ use std::sync::Arc;
 /// frame of nothing but empty partitions must not be followed to its end.
 const PARTS_MAX: usize = 100_000;
 
-/// Client id of tools that may write the broker's own topics (Kafka: `AdminUtils.ADMIN_CLIENT_ID`).
-const ADMIN_CLIENT: &str = "__admin_client";
 
 /// Least wait for durability. Kafka's `timeout.ms` bounds the wait for replicas, its own append being done at once; ours goes
 /// through the disk, so a client that allows next to nothing still gets what one slow flush takes.
@@ -84,16 +81,13 @@ struct Source<'a> {
     request: &'a ProduceRequest<'a>,
     /// What is wrong with the request as a whole; every partition that is there answers it.
     refusal: Option<Refusal>,
-    /// The client calls itself [`ADMIN_CLIENT`].
-    is_admin: bool,
 }
 
 /// Error and text of a partition that is not asked for.
 type Refusal = (ErrorCode, &'static str);
 
-pub(super) fn start(call: &mut Call, shared: &mut Shared, frame: &Bytes, header: &RequestHeader) -> Step<ProduceOp> {
-    let client_id = header.client_id;
-    let request = match ProduceRequest::decode(call.meta.version, header.body) {
+pub(super) fn start(call: &mut Call, shared: &mut Shared, frame: &Bytes, body: &[u8]) -> Step<ProduceOp> {
+    let request = match ProduceRequest::decode(call.meta.version, body) {
         Ok(request) => request,
         Err(error) => return malformed(call.meta, &error),
     };
@@ -105,7 +99,6 @@ pub(super) fn start(call: &mut Call, shared: &mut Shared, frame: &Bytes, header:
         frame,
         request: &request,
         refusal: refuse_all(&request),
-        is_admin: client_id == Some(ADMIN_CLIENT),
     };
     let mut op = ProduceOp {
         response: ProduceResponse::default(),
@@ -258,10 +251,11 @@ fn send(
     if let Some(refusal) = source.refusal {
         return Err(refusal);
     }
-    if topic.is_internal() && !source.is_admin {
+    // Kafka lets a client that calls itself `__admin_client` through; what it put there would pass for committed offsets.
+    if topic.is_internal() {
         return Err((
             ErrorCode::InvalidTopicException,
-            "the topic is written by the broker alone",
+            "the topic is internal: only the broker writes to it",
         ));
     }
     let Some(records) = partition.records.filter(|records| !records.is_empty()) else {

@@ -1,17 +1,25 @@
 //! Which file answers which API.
 
 use super::call::{Call, Step};
+use super::groups::GroupOp;
 use super::state::{Shared, State};
 use super::*;
 use crate::wire::api::ApiKey;
 use crate::wire::header::RequestHeader;
 use bytes::Bytes;
+use std::net::IpAddr;
 
 /// Starts a request of a served version.
-pub(super) fn request(call: &mut Call, shared: &mut Shared, frame: &Bytes, header: &RequestHeader) -> Step<State> {
+pub(super) fn request(
+    call: &mut Call,
+    shared: &mut Shared,
+    frame: &Bytes,
+    header: &RequestHeader,
+    peer: IpAddr,
+) -> Step<State> {
     let body = header.body;
     match header.api_key {
-        ApiKey::Produce => produce::start(call, shared, frame, header).map(State::Produce),
+        ApiKey::Produce => produce::start(call, shared, frame, body).map(State::Produce),
         ApiKey::Fetch => fetch::start(call, shared, body).map(State::Fetch),
         ApiKey::ListOffsets => offsets::list::start(call, body).map(State::ListOffsets),
         ApiKey::Metadata => metadata::start(call, body).map(State::Control),
@@ -28,10 +36,9 @@ pub(super) fn request(call: &mut Call, shared: &mut Shared, frame: &Bytes, heade
         ApiKey::CreatePartitions => create_partitions::start(call, body).map(State::Control),
         ApiKey::DescribeCluster => describe_cluster::start(call, body),
         ApiKey::DescribeTopicPartitions => describe_topic_partitions::start(call, body),
-        // In `wire::api::NOT_SERVED`: their requests are refused before this.
+        ApiKey::FindCoordinator => groups::find_coordinator::start(call, body).map(State::Control),
         ApiKey::OffsetCommit
         | ApiKey::OffsetFetch
-        | ApiKey::FindCoordinator
         | ApiKey::JoinGroup
         | ApiKey::Heartbeat
         | ApiKey::LeaveGroup
@@ -39,8 +46,28 @@ pub(super) fn request(call: &mut Call, shared: &mut Shared, frame: &Bytes, heade
         | ApiKey::DescribeGroups
         | ApiKey::ListGroups
         | ApiKey::DeleteGroups
-        | ApiKey::OffsetDelete
-        | ApiKey::ConsumerGroupHeartbeat
-        | ApiKey::ConsumerGroupDescribe => Step::Close(format!("{:?} is not served", header.api_key)),
+        | ApiKey::OffsetDelete => group(call, header, peer).map(|op| State::Group(Box::new(op))),
+        // In `wire::api::NOT_SERVED`: their requests are refused before this.
+        ApiKey::ConsumerGroupHeartbeat | ApiKey::ConsumerGroupDescribe => {
+            Step::Close(format!("{:?} is not served", header.api_key))
+        }
+    }
+}
+
+/// Starts a request to coordinators of groups.
+fn group(call: &mut Call, header: &RequestHeader, peer: IpAddr) -> Step<GroupOp> {
+    let body = header.body;
+    match header.api_key {
+        ApiKey::OffsetCommit => groups::commit::start(call, body),
+        ApiKey::OffsetFetch => groups::fetch::start(call, body),
+        ApiKey::JoinGroup => groups::join::start(call, body, header.client_id, peer),
+        ApiKey::Heartbeat => groups::heartbeat::start(call, body),
+        ApiKey::LeaveGroup => groups::leave::start(call, body),
+        ApiKey::SyncGroup => groups::sync::start(call, body),
+        ApiKey::DescribeGroups => groups::describe::start(call, body),
+        ApiKey::ListGroups => groups::list::start(call, body),
+        ApiKey::DeleteGroups => groups::delete::start(call, body),
+        ApiKey::OffsetDelete => groups::delete_offsets::start(call, body),
+        other => Step::Close(format!("{other:?} is no request about groups")),
     }
 }

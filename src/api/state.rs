@@ -4,6 +4,7 @@ use super::control::ControlOp;
 use super::edge::EdgeConfig;
 use super::fetch::FetchOp;
 use super::fetch::sessions::FetchSessions;
+use super::groups::GroupOp;
 use super::init_producer_id::ProducerIds;
 use super::offsets::{DeleteRecordsOp, EpochEndOp, ListOffsetsOp};
 use super::produce::{Overdue, ProduceOp};
@@ -19,6 +20,8 @@ pub(crate) enum State {
     DeleteRecords(DeleteRecordsOp),
     /// For the controller.
     Control(ControlOp),
+    /// For group coordinators.
+    Group(Box<GroupOp>),
     /// For a block of producer ids.
     ProducerId,
 }

@@ -4,6 +4,7 @@ use crate::controller::configs::broker::broker_key;
 use crate::controller::configs::resolve;
 use crate::controller::configs::topic::topic_key;
 use crate::controller::configs::{ConfigKey, value};
+use crate::controller::internal;
 use crate::controller::machine::Controller;
 use crate::controller::names::check_topic_name;
 use crate::controller::record::{MetaRecord, pairs};
@@ -86,8 +87,10 @@ impl Controller {
         let known =
             |name: &str| topic_key(name).ok_or_else(|| format!("Unknown topic config name: {}", name.escape_debug()));
         let effective = |key: &'static ConfigKey| resolve::resolve_topic(image, &topic.overrides, key).value;
-        let values =
-            apply(change, &topic.overrides, known, effective).map_err(|why| (ErrorCode::InvalidConfig, why))?;
+        let check = internal::check_of(&topic.name);
+        let mut values = apply(change, &topic.overrides, known, (effective, check))
+            .map_err(|why| (ErrorCode::InvalidConfig, why))?;
+        internal::complete(&topic.name, &mut values);
         Ok(MetaRecord::TopicConfigs {
             id: topic.id.0,
             overrides: pairs(&values),
@@ -115,7 +118,8 @@ impl Controller {
         let current = image.broker_configs.get(&change.name).unwrap_or(&none);
         let effective = |key: &'static ConfigKey| resolve::resolve_broker(image, key).value;
         // INVALID_REQUEST and not INVALID_CONFIG, as in Kafka (KAFKA-13609).
-        let values = apply(change, current, known, effective).map_err(|why| (ErrorCode::InvalidRequest, why))?;
+        let values = apply(change, current, known, (effective, ConfigKey::check))
+            .map_err(|why| (ErrorCode::InvalidRequest, why))?;
         Ok(MetaRecord::BrokerConfigs {
             name: change.name.clone(),
             values: pairs(&values),
@@ -144,7 +148,7 @@ fn apply(
     change: &ConfigChange,
     current: &Values,
     known: impl Fn(&str) -> Result<&'static ConfigKey, String>,
-    effective: impl Fn(&'static ConfigKey) -> String,
+    (effective, check): (impl Fn(&'static ConfigKey) -> String, internal::Check),
 ) -> Result<Values, String> {
     let mut values = if change.replace { Values::new() } else { current.clone() };
     for op in &change.ops {
@@ -156,7 +160,7 @@ fn apply(
         let key = known(&op.key)?;
         let base = || current.get(&op.key).cloned().unwrap_or_else(|| effective(key));
         let value = changed(key, op, given, base)?;
-        key.check(&value)?;
+        check(key, &value)?;
         values.insert(op.key.clone(), value);
     }
     Ok(values)

@@ -99,9 +99,12 @@ impl Topic {
     }
 }
 
+/// Name of the internal topic that holds committed offsets and groups.
+pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
 /// True for names of the broker's own topics.
 pub fn is_internal_name(name: &str) -> bool {
-    matches!(name, "__consumer_offsets" | "__transaction_state")
+    matches!(name, OFFSETS_TOPIC | "__transaction_state")
 }
 
 /// One partition's place.

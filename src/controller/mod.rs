@@ -6,6 +6,7 @@
 mod alter;
 pub mod configs;
 pub mod image;
+mod internal;
 pub mod machine;
 pub mod names;
 pub mod record;

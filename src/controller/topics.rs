@@ -4,7 +4,8 @@ use crate::base::ids::ShardId;
 use crate::base::ids::TopicId;
 use crate::controller::configs::resolve;
 use crate::controller::configs::topic::topic_key;
-use crate::controller::image::{Image, PartitionMeta, Topic};
+use crate::controller::image::{Image, OFFSETS_TOPIC, PartitionMeta, Topic};
+use crate::controller::internal;
 use crate::controller::machine::{Controller, REQUEST_PARTITIONS_MAX};
 use crate::controller::names::{check_topic_name, collision_key};
 use crate::controller::record::{MetaRecord, pairs};
@@ -95,7 +96,10 @@ impl Controller {
             ));
         }
         let count = self.partition_count(topic)?;
-        let overrides = check_overrides(&topic.configs)?;
+        let overrides = match topic.name == OFFSETS_TOPIC {
+            true => internal::overrides(&self.planned.image, &topic.configs)?,
+            false => check_overrides(&topic.configs)?,
+        };
         self.check_room(count, left)?;
         Ok((count, overrides))
     }
@@ -136,6 +140,7 @@ impl Controller {
             return Err((ErrorCode::InvalidReplicationFactor, message));
         }
         match topic.partitions {
+            -1 if topic.name == OFFSETS_TOPIC => Ok(internal::partitions(image)),
             -1 => Ok(resolve::broker_int(image, "num.partitions").max(1) as usize),
             given if given < 1 => Err((
                 ErrorCode::InvalidPartitions,
@@ -233,6 +238,7 @@ impl Controller {
                 "This server does not host this topic-partition.".into(),
             ));
         };
+        internal::check_growth(&topic.name)?;
         let now = topic.partitions.len();
         let wanted = usize::try_from(asked.count).unwrap_or(0);
         if wanted == now {
@@ -314,7 +320,8 @@ fn check_replicas(image: &Image, brokers: &[i32]) -> Result<(), Refused> {
     Ok(())
 }
 
-fn check_overrides(configs: &BTreeMap<String, Option<String>>) -> Result<BTreeMap<String, String>, Refused> {
+/// Checks given overrides.
+pub(super) fn check_overrides(configs: &BTreeMap<String, Option<String>>) -> Result<BTreeMap<String, String>, Refused> {
     let mut overrides = BTreeMap::new();
     for (name, value) in configs {
         let Some(key) = topic_key(name) else {

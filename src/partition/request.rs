@@ -8,11 +8,22 @@ use crate::base::slab::SlabKey;
 use crate::wire::error::ErrorCode;
 use bytes::Bytes;
 
+/// Which part of a shard waits for an answer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Desk {
+    /// A client's request.
+    Edge,
+    /// A group coordinator that reads or writes its log.
+    Coordinator,
+}
+
 /// Where an answer goes: an operation of a shard and which part of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ReplyTo {
     /// The shard that waits.
     pub shard: ShardId,
+    /// Who waits there.
+    pub desk: Desk,
     /// The operation there.
     pub op: SlabKey,
     /// Which part of the operation (the origin's own numbering).

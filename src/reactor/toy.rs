@@ -138,6 +138,7 @@ impl Toy {
             conn.answers.push_back((op, None));
         }
         let reply = ReplyTo {
+            desk: crate::partition::request::Desk::Edge,
             shard: self.id,
             op,
             part: 0,

@@ -6,6 +6,8 @@ use crate::base::effect::JobResult;
 use crate::base::ids::{ConnId, IoKey, JobKey, ShardId};
 use crate::controller::image::Image;
 use crate::controller::request::{ControllerReply, ControllerRequest};
+use crate::coord::request::CoordRequest;
+use crate::group::request::GroupAnswer;
 use crate::partition::request::{OwnerReply, OwnerRequest, ReplyTo};
 use bytes::{Bytes, BytesMut};
 use std::net::IpAddr;
@@ -115,6 +117,20 @@ pub enum ShardMessage {
         reply: ReplyTo,
         /// The answer.
         answer: ControllerReply,
+    },
+    /// To the group coordinators of a shard.
+    Group {
+        /// Where the answer goes.
+        reply: ReplyTo,
+        /// The question.
+        request: Box<CoordRequest>,
+    },
+    /// From a group coordinator, perhaps long after the question.
+    GroupReply {
+        /// Who waits.
+        reply: ReplyTo,
+        /// The answer.
+        answer: Box<GroupAnswer>,
     },
     /// New metadata that is durable: create and drop partitions accordingly, do not show it yet.
     ImagePrepare {

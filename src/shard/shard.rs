@@ -1,4 +1,4 @@
-//! One shard: connection edge, store and (on shard 0) controller behind one `step` and one `settle`.
+//! One shard: connection edge, store, group coordinators and (on shard 0) controller behind one `step` and one `settle`.
 //!
 //! Invariants: everything that happens comes in through `step`; everything wanted goes out through [`Out`]; a message to the
 //! own shard takes the same path as one to another, only shorter. Must not know clocks, threads, files, sockets.
@@ -9,9 +9,12 @@ use crate::base::ids::{Now, ShardId};
 use crate::controller::image::Image;
 use crate::controller::machine::Controller;
 use crate::controller::request::ControllerRequest;
+use crate::coord::host::{CoordCx, CoordHost};
+use crate::coord::request::CoordRequest;
+use crate::group::request::GroupAnswer;
 use crate::log::recovery::{Damage, Recovered};
 use crate::metrics::{MemoryKind, ShardMetrics};
-use crate::partition::request::{OwnerReply, OwnerRequest, ReplyTo};
+use crate::partition::request::{Desk, OwnerReply, OwnerRequest, ReplyTo};
 use crate::partition::store::{Store, StoreConfig, StoreCx};
 use crate::shard::event::{Event, ShardMessage};
 use crate::shard::host::ControllerHost;
@@ -38,6 +41,7 @@ pub struct Shard {
     shard_count: u16,
     edge: Edge,
     store: Store,
+    coord: CoordHost,
     host: Option<ControllerHost>,
     /// What clients are shown.
     published: Arc<Image>,
@@ -46,6 +50,8 @@ pub struct Shard {
     requests: VecDeque<(ShardId, ReplyTo, OwnerRequest)>,
     replies: VecDeque<(ReplyTo, OwnerReply)>,
     control: VecDeque<(ReplyTo, ControllerRequest)>,
+    groups: VecDeque<(ShardId, ReplyTo, CoordRequest)>,
+    group_answers: VecDeque<(ReplyTo, GroupAnswer)>,
     metrics: ShardMetrics,
     draining: bool,
     started: bool,
@@ -67,6 +73,7 @@ impl Shard {
         Ok(Shard {
             id: config.id,
             shard_count: config.shard_count,
+            coord: CoordHost::new(config.edge.seed),
             edge: Edge::new(config.edge),
             host: controller.map(|machine| ControllerHost::new(machine, config.shard_count)),
             store,
@@ -75,6 +82,8 @@ impl Shard {
             requests: VecDeque::new(),
             replies: VecDeque::new(),
             control: VecDeque::new(),
+            groups: VecDeque::new(),
+            group_answers: VecDeque::new(),
             metrics: ShardMetrics::default(),
             draining: false,
             started: false,
@@ -97,6 +106,7 @@ impl Shard {
             Event::Message(message) => self.on_message(now, message, out),
             Event::Tick => {
                 self.with_store(now, out, |store, cx| store.on_tick(cx));
+                self.with_coord(now, |coord, cx| coord.on_tick(cx));
                 self.with_edge(now, out, |edge, cx| edge.on_tick(cx));
             }
         }
@@ -108,6 +118,8 @@ impl Shard {
         if !self.started {
             self.started = true;
             self.with_store(now, out, |store, cx| store.start(cx));
+            let image = self.prepared.clone();
+            self.with_coord(now, |coord, cx| coord.apply_image(cx, &image));
         }
         if self.store.wants_meta_snapshot()
             && let Some(host) = &self.host
@@ -125,10 +137,12 @@ impl Shard {
 
     /// Monotonic nanoseconds at which the runtime should give `Event::Tick`.
     pub fn next_deadline(&self) -> Option<u64> {
-        [self.edge.next_deadline(), self.store.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let deadlines = [
+            self.edge.next_deadline(),
+            self.store.next_deadline(),
+            self.coord.next_deadline(),
+        ];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Why the shard no longer acknowledges, once it does not.
@@ -177,8 +191,12 @@ impl Shard {
             ShardMessage::Request { reply, request } => {
                 self.with_store(now, out, |store, cx| store.on_request(cx, reply, request));
             }
-            ShardMessage::Reply { reply, answer } => {
-                self.with_edge(now, out, |edge, cx| edge.on_owner_reply(cx, reply, answer))
+            ShardMessage::Reply { reply, answer } => self.on_owner_reply(now, reply, answer, out),
+            ShardMessage::Group { reply, request } => {
+                self.with_coord(now, |coord, cx| coord.on_request(cx, reply, *request));
+            }
+            ShardMessage::GroupReply { reply, answer } => {
+                self.with_edge(now, out, |edge, cx| edge.on_group_answer(cx, reply, *answer));
             }
             ShardMessage::Control { reply, request } => self.plan(reply, request),
             ShardMessage::ControlReply { reply, answer } => {
@@ -208,10 +226,14 @@ impl Shard {
                 self.ask_owner(now, owner, reply, request, out);
             } else if let Some((reply, answer)) = self.replies.pop_front() {
                 if reply.shard == self.id {
-                    self.with_edge(now, out, |edge, cx| edge.on_owner_reply(cx, reply, answer));
+                    self.on_owner_reply(now, reply, answer, out);
                 } else {
                     out.messages.push((reply.shard, ShardMessage::Reply { reply, answer }));
                 }
+            } else if let Some((owner, reply, request)) = self.groups.pop_front() {
+                self.ask_coordinator(now, owner, reply, request, out);
+            } else if let Some((reply, answer)) = self.group_answers.pop_front() {
+                self.give_group_answer(now, reply, answer, out);
             } else if let Some((reply, request)) = self.control.pop_front() {
                 if self.host.is_some() {
                     self.plan(reply, request);
@@ -231,6 +253,31 @@ impl Shard {
         }
         self.metrics.hops += 1;
         out.messages.push((owner, ShardMessage::Request { reply, request }));
+    }
+
+    fn on_owner_reply(&mut self, now: Now, reply: ReplyTo, answer: OwnerReply, out: &mut Out) {
+        match reply.desk {
+            Desk::Edge => self.with_edge(now, out, |edge, cx| edge.on_owner_reply(cx, reply, answer)),
+            Desk::Coordinator => self.with_coord(now, |coord, cx| coord.on_owner_reply(cx, reply, answer)),
+        }
+    }
+
+    fn ask_coordinator(&mut self, now: Now, owner: ShardId, reply: ReplyTo, request: CoordRequest, out: &mut Out) {
+        if owner == self.id {
+            return self.with_coord(now, |coord, cx| coord.on_request(cx, reply, request));
+        }
+        self.metrics.hops += 1;
+        let request = Box::new(request);
+        out.messages.push((owner, ShardMessage::Group { reply, request }));
+    }
+
+    fn give_group_answer(&mut self, now: Now, reply: ReplyTo, answer: GroupAnswer, out: &mut Out) {
+        if reply.shard == self.id {
+            return self.with_edge(now, out, |edge, cx| edge.on_group_answer(cx, reply, answer));
+        }
+        let answer = Box::new(answer);
+        out.messages
+            .push((reply.shard, ShardMessage::GroupReply { reply, answer }));
     }
 
     fn plan(&mut self, reply: ReplyTo, request: ControllerRequest) {
@@ -278,6 +325,7 @@ impl Shard {
         self.prepared = image.clone();
         let id = self.id;
         self.with_store(now, out, |store, cx| store.apply_image(cx, &image, id));
+        self.with_coord(now, |coord, cx| coord.apply_image(cx, &image));
     }
 
     fn with_store(&mut self, now: Now, out: &mut Out, call: impl FnOnce(&mut Store, &mut StoreCx)) {
@@ -290,6 +338,16 @@ impl Shard {
         call(&mut self.store, &mut cx);
     }
 
+    fn with_coord(&mut self, now: Now, call: impl FnOnce(&mut CoordHost, &mut CoordCx)) {
+        let mut cx = CoordCx {
+            now,
+            shard: self.id,
+            requests: &mut self.requests,
+            answers: &mut self.group_answers,
+        };
+        call(&mut self.coord, &mut cx);
+    }
+
     fn with_edge(&mut self, now: Now, out: &mut Out, call: impl FnOnce(&mut Edge, &mut EdgeCx)) {
         let mut cx = EdgeCx {
             now,
@@ -299,6 +357,7 @@ impl Shard {
             effects: &mut out.effects,
             requests: &mut self.requests,
             control: &mut self.control,
+            groups: &mut self.groups,
             metrics: &mut self.metrics,
         };
         call(&mut self.edge, &mut cx);

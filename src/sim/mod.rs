@@ -1,6 +1,7 @@
 //! The simulator: production shards on a simulated disk, clock and clients, one seed = one run.
 
 pub mod client;
+pub mod committer;
 pub mod disk;
 pub mod io;
 pub mod ledger;

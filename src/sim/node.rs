@@ -42,6 +42,8 @@ pub struct NodeConfig {
     pub segment: u64,
     /// Retention check period, milliseconds.
     pub retention_check_ms: u64,
+    /// Partitions of `__consumer_offsets`.
+    pub coordinators: u64,
 }
 
 impl NodeConfig {
@@ -58,6 +60,7 @@ impl NodeConfig {
             window: 4096 * chance.between(1, 16) as usize,
             segment: 4096 * chance.between(4, 64),
             retention_check_ms: chance.between(20, 500),
+            coordinators: 1,
         }
     }
 
@@ -202,6 +205,11 @@ impl Node {
         conn
     }
 
+    /// Something happens to a shard.
+    pub fn signal(&mut self, shard: usize, now: Now, event: Event, disk: &mut SimDisk) {
+        self.step(shard, now, event, disk);
+    }
+
     /// When something happens next.
     pub fn next_time(&self, now_ns: u64) -> u64 {
         let ios = self.ios.iter().filter_map(SimIo::next_time);
@@ -313,10 +321,20 @@ fn controller(config: &NodeConfig, recovered: &Recovered, seed: u64) -> Result<C
     };
     let controller_config = ControllerConfig {
         shard_count: config.shards,
+        static_configs: settings(config),
         seed,
         ..ControllerConfig::default()
     };
     Ok(Controller::new(image, controller_config))
+}
+
+/// Broker settings of a simulated node.
+fn settings(config: &NodeConfig) -> BTreeMap<String, String> {
+    let pairs = [
+        ("group.initial.rebalance.delay.ms", "0".to_string()),
+        ("offsets.topic.num.partitions", config.coordinators.to_string()),
+    ];
+    pairs.into_iter().map(|(key, value)| (key.to_string(), value)).collect()
 }
 
 /// A number that tells events apart, for the trace.

@@ -7,6 +7,7 @@
 use crate::base::ids::Now;
 use crate::shard::shard::Shard;
 use crate::sim::client::{LogReader, Producer, TOPIC};
+use crate::sim::committer::Committer;
 use crate::sim::disk::SimDisk;
 use crate::sim::io::IoFaults;
 use crate::sim::ledger::Ledger;
@@ -51,6 +52,8 @@ pub struct Report {
     pub acked: u64,
     /// Records read.
     pub read: u64,
+    /// Offsets committed and acknowledged.
+    pub commits: u64,
     /// Crashes of the node.
     pub crashes: u64,
     /// Events stepped.
@@ -61,6 +64,7 @@ pub struct Report {
 
 struct World {
     chance: Prng,
+    groups_chance: Prng,
     config: NodeConfig,
     faults: IoFaults,
     disk: SimDisk,
@@ -68,6 +72,7 @@ struct World {
     now: Now,
     producers: Vec<Producer>,
     readers: Vec<LogReader>,
+    committers: Vec<Committer>,
     ledger: Ledger,
     partitions: u32,
     /// CreateTopics was answered with success.
@@ -90,11 +95,13 @@ pub fn run(seed: u64, limits: Limits) -> Result<Report, String> {
     world.check_log()?;
     world.restart(false)?;
     world.check_log()?;
+    world.check_offsets()?;
     world.fold_node();
     Ok(Report {
         digest: world.digest,
         acked: world.ledger.acked(),
         read: world.ledger.read(),
+        commits: world.committers.iter().map(|c| c.commits).sum(),
         crashes: world.crashes,
         events: world.events,
         virtual_ms: world.now.mono_ns / 1_000_000,
@@ -104,7 +111,10 @@ pub fn run(seed: u64, limits: Limits) -> Result<Report, String> {
 impl World {
     fn draw(seed: u64) -> World {
         let mut chance = Prng::new(seed);
-        let config = NodeConfig::draw(&mut chance);
+        // Apart, so that a seed without groups is the run it was before there were any.
+        let mut groups_chance = Prng::new(seed ^ 0x6772_6f75_7073);
+        let mut config = NodeConfig::draw(&mut chance);
+        config.coordinators = groups_chance.between(1, 4);
         let faults = IoFaults {
             segment_error: if chance.chance(25) { chance.between(1, 10) } else { 0 },
             journal_error: if chance.chance(10) { 1 } else { 0 },
@@ -127,6 +137,16 @@ impl World {
                 Producer::new(client, partition, chance.chance(75), chance.fork())
             })
             .collect();
+        let groups = groups_chance.below(3) as usize;
+        let committers = (0..groups)
+            .map(|i| {
+                Committer::new(
+                    writers + partitions as usize + i,
+                    groups_chance.chance(60),
+                    groups_chance.fork(),
+                )
+            })
+            .collect();
         let readers = (0..partitions)
             .map(|p| LogReader::new(writers + p as usize, p, chance.fork()))
             .collect();
@@ -139,6 +159,8 @@ impl World {
             },
             producers,
             readers,
+            committers,
+            groups_chance,
             ledger: Ledger::default(),
             partitions,
             topic_made: false,
@@ -161,7 +183,8 @@ impl World {
             &mut chance,
         )?);
         let stores = self.node.iter().flat_map(|n| n.shards.iter()).map(Shard::store);
-        let found: usize = stores.map(|s| s.partitions().count()).sum();
+        let ours = stores.flat_map(|s| s.partitions()).filter(|p| p.topic.name == TOPIC);
+        let found = ours.count();
         if self.topic_made && found != self.partitions as usize {
             return Err(format!(
                 "the topic was made with {} partitions; after a start there are {found}",
@@ -188,6 +211,7 @@ impl World {
         self.crashes += 1;
         self.producers.iter_mut().for_each(|p| p.wire.link = None);
         self.readers.iter_mut().for_each(|r| r.wire.link = None);
+        self.committers.iter_mut().for_each(|c| c.link = None);
         self.start_node()
     }
 
@@ -284,6 +308,14 @@ impl World {
                 reader.wire.disconnect(&mut node.nets);
             }
         }
+        for committer in &mut self.committers {
+            if committer.link.is_some() && self.groups_chance.chance(20) {
+                committer.act(&mut node.nets);
+            }
+            if self.groups_chance.below(3000) == 0 {
+                committer.disconnect(&mut node.nets);
+            }
+        }
         Ok(())
     }
 
@@ -297,6 +329,17 @@ impl World {
         for wire in wires {
             if wire.link.is_some_and(|(shard, conn)| !node.nets[shard].is_open(conn)) {
                 wire.link = None;
+            }
+        }
+        for committer in &mut self.committers {
+            let broken = |(shard, conn): (usize, _)| !node.nets[shard].is_open(conn);
+            if committer.link.is_some_and(broken) {
+                committer.link = None;
+            }
+            if committer.link.is_none() {
+                let shard = self.groups_chance.below(u64::from(self.config.shards)) as usize;
+                let conn = node.connect(shard, committer.client, self.now, &mut self.disk);
+                committer.connected((shard, conn));
             }
         }
         for producer in self.producers.iter_mut().filter(|p| p.wire.link.is_none()) {
@@ -323,6 +366,11 @@ impl World {
                 reader.on_reply(&reply, &mut self.ledger)?;
             }
         }
+        for committer in &mut self.committers {
+            while let Some(reply) = next_reply(node, committer.link) {
+                committer.on_reply(&reply)?;
+            }
+        }
         Ok(())
     }
 
@@ -334,8 +382,9 @@ impl World {
             node.set_faults(&self.faults);
         }
         self.producers.iter_mut().for_each(|p| p.finishing = true);
+        self.committers.iter_mut().for_each(|c| c.finishing = true);
         let deadline = self.now.mono_ns + LIVENESS_NS;
-        while self.producers.iter().any(|p| !p.is_done()) {
+        while self.producers.iter().any(|p| !p.is_done()) || self.committers.iter().any(|c| !c.is_done()) {
             self.round()?;
             if let Some(why) = self.node.as_ref().and_then(Node::fatal) {
                 tracing::debug!("restart while healing: {why}");
@@ -343,7 +392,7 @@ impl World {
             }
             if self.now.mono_ns > deadline {
                 return Err(format!(
-                    "batches are still not acknowledged long after all faults ended: {}",
+                    "batches or commits are still not acknowledged long after all faults ended: {}",
                     self.describe()
                 ));
             }
@@ -352,7 +401,7 @@ impl World {
     }
 
     fn describe(&self) -> String {
-        let mut text = String::new();
+        let mut text: String = self.committers.iter().map(|c| c.describe() + "; ").collect();
         for store in self.node.iter().flat_map(|n| n.shards.iter()).map(Shard::store) {
             text += &format!("{}; ", store.describe());
             for p in store.partitions() {
@@ -360,6 +409,19 @@ impl World {
             }
         }
         text
+    }
+
+    /// Every group has the offset that was acknowledged last.
+    fn check_offsets(&mut self) -> Result<(), String> {
+        self.committers.iter_mut().for_each(Committer::check_again);
+        let deadline = self.now.mono_ns + LIVENESS_NS;
+        while self.committers.iter().any(|c| !c.is_done()) {
+            self.round()?;
+            if self.now.mono_ns > deadline {
+                return Err(format!("offsets cannot be fetched: {}", self.describe()));
+            }
+        }
+        Ok(())
     }
 
     /// Reads every partition from its start and compares.

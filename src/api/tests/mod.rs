@@ -5,6 +5,7 @@ mod admin;
 mod connection;
 mod fetch;
 mod fetch_session;
+mod groups;
 mod metadata;
 mod offsets;
 mod produce;
@@ -16,6 +17,7 @@ use crate::base::ids::{ConnId, Now, ShardId, TopicId};
 use crate::controller::image::Image;
 use crate::controller::machine::{Controller, ControllerConfig};
 use crate::controller::request::{ControllerRequest, NewTopic};
+use crate::coord::request::CoordRequest;
 use crate::metrics::ShardMetrics;
 use crate::partition::request::{OwnerReply, OwnerRequest, ReplyTo};
 use crate::wire::api::ApiKey;
@@ -41,6 +43,7 @@ pub(super) struct Rig {
     pub effects: Effects,
     pub requests: VecDeque<(ShardId, ReplyTo, OwnerRequest)>,
     pub control: VecDeque<(ReplyTo, ControllerRequest)>,
+    pub groups: VecDeque<(ShardId, ReplyTo, CoordRequest)>,
     pub metrics: ShardMetrics,
     pub now: Now,
     /// Bytes sent and not looked at yet.
@@ -75,6 +78,7 @@ impl Rig {
             effects: Effects::default(),
             requests: VecDeque::new(),
             control: VecDeque::new(),
+            groups: VecDeque::new(),
             metrics: ShardMetrics::default(),
             now: Now {
                 mono_ns: 1,
@@ -111,6 +115,7 @@ impl Rig {
             effects: &mut self.effects,
             requests: &mut self.requests,
             control: &mut self.control,
+            groups: &mut self.groups,
             metrics: &mut self.metrics,
         };
         let result = call(&mut self.edge, &mut cx);

@@ -58,6 +58,24 @@ pub const BROKER_KEYS: &[ConfigKey] = &[
         "Time a new group waits for members.",
     ),
     key(
+        "group.max.session.timeout.ms",
+        Kind::Int(1, i32::MAX),
+        "1800000",
+        "Longest session timeout that a member may ask for.",
+    ),
+    key(
+        "group.max.size",
+        Kind::Int(1, i32::MAX),
+        "2147483647",
+        "Most members of one group.",
+    ),
+    key(
+        "group.min.session.timeout.ms",
+        Kind::Int(1, i32::MAX),
+        "6000",
+        "Shortest session timeout that a member may ask for.",
+    ),
+    key(
         "listener.security.protocol.map",
         Kind::Text,
         "PLAINTEXT:PLAINTEXT",
@@ -234,10 +252,34 @@ pub const BROKER_KEYS: &[ConfigKey] = &[
         "Partitions of topics created without a count.",
     ),
     key(
+        "offset.metadata.max.bytes",
+        Kind::Int(0, i32::MAX),
+        "4096",
+        "Longest text that a committed offset may carry.",
+    ),
+    key(
+        "offsets.retention.check.interval.ms",
+        Kind::Long(1, i64::MAX),
+        "600000",
+        "Time between looks for expired offsets.",
+    ),
+    key(
         "offsets.retention.minutes",
         Kind::Int(1, i32::MAX),
         "10080",
         "How long offsets of an empty group are kept.",
+    ),
+    key(
+        "offsets.topic.num.partitions",
+        Kind::Int(1, i32::MAX),
+        "50",
+        "Partitions of __consumer_offsets when it is made.",
+    ),
+    key(
+        "offsets.topic.segment.bytes",
+        Kind::Int(1, i32::MAX),
+        "104857600",
+        "segment.bytes of __consumer_offsets when it is made.",
     ),
     key(
         "process.roles",

@@ -1,0 +1,365 @@
+//! One machine per own partition of `__consumer_offsets`: load, serve, commit-then-reply, unload.
+//!
+//! Invariants: a machine's writes are asked of the owner in the order it made them; a write counts as done when all of its
+//! batches are durable; a partition that is still loading serves nobody. Deadlines are kept up to date when something
+//! happened here, so that a round without group traffic costs nothing.
+
+use super::load::{Load, Step};
+use super::log;
+use super::request::CoordRequest;
+use crate::base::ids::{Now, PartitionId, ShardId, TopicId};
+use crate::base::slab::{Slab, SlabKey};
+use crate::base::timers::Timers;
+use crate::controller::configs::resolve::broker_int;
+use crate::controller::image::{Image, OFFSETS_TOPIC};
+use crate::group::machine::{GroupConfig, Groups, Outbox, Write};
+use crate::group::request::{GroupAnswer, GroupRequest};
+use crate::partition::request::{Desk, OwnerReply, OwnerRequest, ProducePart, ReplyTo};
+use crate::wire::error::ErrorCode;
+use crate::wire::group::list_groups::ListGroupsRequest;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// Pause before a log that could not be read is read again.
+const RETRY_NS: u64 = 1_000_000_000;
+/// Produce version of our own batches.
+const PRODUCE_VERSION: i16 = 9;
+
+/// What the host works with.
+pub struct CoordCx<'a> {
+    /// The time.
+    pub now: Now,
+    /// This shard.
+    pub shard: ShardId,
+    /// Questions to owners; the host asks only its own shard.
+    pub requests: &'a mut VecDeque<(ShardId, ReplyTo, OwnerRequest)>,
+    /// Answers to those who asked.
+    pub answers: &'a mut VecDeque<(ReplyTo, GroupAnswer)>,
+}
+
+/// A coordinator.
+enum Coordinator {
+    /// Reads its log; `None` while a step is under way.
+    Loading(Option<Box<Load>>),
+    Active(Box<Groups>),
+}
+
+/// What the host waits for.
+enum Op {
+    Load(u32, Box<Load>),
+    Write(PendingWrite),
+}
+
+struct PendingWrite {
+    partition: PartitionId,
+    write: Write,
+    /// Batches not answered yet.
+    left: usize,
+    error: ErrorCode,
+}
+
+/// See the module.
+pub struct CoordHost {
+    seed: u64,
+    topic: Option<TopicId>,
+    config: GroupConfig,
+    parts: BTreeMap<u32, Coordinator>,
+    ops: Slab<Op>,
+    /// Next step of what loads.
+    steps: Timers<u32>,
+    deadline: Option<u64>,
+    /// Names of all topics as last seen, while there are coordinators: what disappears loses its offsets.
+    topics: BTreeMap<TopicId, String>,
+}
+
+impl CoordHost {
+    /// A host without coordinators; `seed` is different at each start.
+    pub fn new(seed: u64) -> CoordHost {
+        CoordHost {
+            seed,
+            topic: None,
+            config: GroupConfig::default(),
+            parts: BTreeMap::new(),
+            ops: Slab::default(),
+            steps: Timers::default(),
+            deadline: None,
+            topics: BTreeMap::new(),
+        }
+    }
+
+    /// Monotonic time, nanoseconds, at which [`on_tick`](Self::on_tick) has work.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.deadline
+    }
+
+    /// Groups and committed offsets of this shard.
+    pub fn sizes(&self) -> (usize, usize) {
+        let active = self.parts.values().filter_map(|part| match part {
+            Coordinator::Active(groups) => Some(groups.sizes()),
+            Coordinator::Loading(_) => None,
+        });
+        active.fold((0, 0), |(groups, offsets), (g, o)| (groups + g, offsets + o))
+    }
+
+    /// Newest metadata: takes over coordinators that are new here, gives up those that are gone, forgets offsets of deleted
+    /// topics. The owner has applied it already.
+    pub fn apply_image(&mut self, cx: &mut CoordCx, image: &Arc<Image>) {
+        let topic = image.topic(OFFSETS_TOPIC);
+        if self.topic != topic.map(|topic| topic.id) {
+            self.unload(cx);
+            self.topic = topic.map(|topic| topic.id);
+            self.config = config(image, self.seed);
+        }
+        let Some(topic) = topic else { return };
+        for (index, meta) in topic.partitions.iter().enumerate() {
+            let index = index as u32;
+            if meta.shard != cx.shard || self.parts.contains_key(&index) {
+                continue;
+            }
+            let id = PartitionId {
+                topic: topic.id,
+                partition: index,
+            };
+            let mut config = self.config.clone();
+            config.seed ^= u64::from(index).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let load = Box::new(Load::new(id, Groups::new(config)));
+            self.parts.insert(index, Coordinator::Loading(Some(load)));
+            self.steps.arm(cx.now.mono_ns, index);
+        }
+        self.forget_deleted(cx, image);
+        self.refresh();
+    }
+
+    /// A question to this shard's coordinators.
+    pub fn on_request(&mut self, cx: &mut CoordCx, to: ReplyTo, request: CoordRequest) {
+        match request {
+            CoordRequest::Group(id, request) => self.ask(cx, to, id, request),
+            CoordRequest::List(request) => {
+                let listed = self.list(&request);
+                cx.answers.push_back((to, GroupAnswer::List(listed)));
+            }
+        }
+        self.refresh();
+    }
+
+    /// The owner answered.
+    pub fn on_owner_reply(&mut self, cx: &mut CoordCx, to: ReplyTo, answer: OwnerReply) {
+        if let Some(Op::Write(pending)) = self.ops.get_mut(to.op) {
+            let OwnerReply::Produce(result) = answer else { return };
+            if pending.error == ErrorCode::None {
+                pending.error = result.error;
+            }
+            pending.left -= 1;
+            if pending.left == 0
+                && let Some(Op::Write(pending)) = self.ops.remove(to.op)
+            {
+                self.written(cx, pending);
+            }
+        } else if let Some(Op::Load(index, load)) = self.ops.remove(to.op) {
+            self.loaded(cx, index, load, answer);
+        }
+        self.refresh();
+    }
+
+    /// Time has passed.
+    pub fn on_tick(&mut self, cx: &mut CoordCx) {
+        if self.deadline.is_none_or(|at| at > cx.now.mono_ns) {
+            return;
+        }
+        while let Some(index) = self.steps.pop_due(cx.now.mono_ns) {
+            self.step(cx, index);
+        }
+        let due: Vec<u32> = self.parts.keys().copied().collect();
+        for index in due {
+            self.with(cx, index, |groups, now, out| groups.on_time(now, out));
+        }
+        self.refresh();
+    }
+
+    fn ask(&mut self, cx: &mut CoordCx, to: ReplyTo, id: PartitionId, request: GroupRequest) {
+        let known = self.parts.get(&id.partition).filter(|_| self.topic == Some(id.topic));
+        let error = match known {
+            Some(Coordinator::Active(_)) => {
+                self.with(cx, id.partition, |groups, now, out| {
+                    groups.request(now, to, request, out)
+                });
+                return;
+            }
+            Some(Coordinator::Loading(_)) => ErrorCode::CoordinatorLoadInProgress,
+            None => ErrorCode::NotCoordinator,
+        };
+        cx.answers.push_back((to, request.refused(error)));
+    }
+
+    fn list(
+        &self,
+        request: &ListGroupsRequest,
+    ) -> Result<Vec<crate::wire::group::list_groups::ListedGroup>, ErrorCode> {
+        let mut listed = Vec::new();
+        for part in self.parts.values() {
+            match part {
+                Coordinator::Loading(_) => return Err(ErrorCode::CoordinatorLoadInProgress),
+                Coordinator::Active(groups) => listed.extend(groups.list(request)),
+            }
+        }
+        Ok(listed)
+    }
+
+    /// Calls an active machine, and sends what comes of it on its way.
+    fn with(&mut self, cx: &mut CoordCx, index: u32, call: impl FnOnce(&mut Groups, Now, &mut Outbox)) {
+        let Some(Coordinator::Active(groups)) = self.parts.get_mut(&index) else {
+            return;
+        };
+        let mut out = Outbox::default();
+        call(groups, cx.now, &mut out);
+        cx.answers.extend(out.answers);
+        for write in out.writes {
+            self.append(cx, index, write);
+        }
+    }
+
+    fn append(&mut self, cx: &mut CoordCx, index: u32, write: Write) {
+        let Some(topic) = self.topic else { return };
+        let partition = PartitionId {
+            topic,
+            partition: index,
+        };
+        let batches = log::encode(&write.records, cx.now.wall_ms);
+        let op = self.ops.insert(Op::Write(PendingWrite {
+            partition,
+            write,
+            left: batches.len(),
+            error: ErrorCode::None,
+        }));
+        for records in batches {
+            let part = ProducePart {
+                partition,
+                records,
+                version: PRODUCE_VERSION,
+                wants_ack: true,
+            };
+            cx.requests
+                .push_back((cx.shard, reply_to(cx, op), OwnerRequest::Produce(part)));
+        }
+    }
+
+    /// All batches of a write are durable, or one is refused.
+    fn written(&mut self, cx: &mut CoordCx, pending: PendingWrite) {
+        let PendingWrite {
+            partition,
+            write,
+            error,
+            ..
+        } = pending;
+        let active = matches!(self.parts.get(&partition.partition), Some(Coordinator::Active(_)));
+        if !active || self.topic != Some(partition.topic) {
+            // The coordinator has gone meanwhile; its groups' members were told.
+            cx.answers.extend(write.orphaned(ErrorCode::NotCoordinator));
+            return;
+        }
+        if error != ErrorCode::None {
+            tracing::warn!(
+                partition = partition.partition,
+                error = error.name(),
+                "a group's records were refused"
+            );
+        }
+        self.with(cx, partition.partition, |groups, now, out| match error {
+            ErrorCode::None => groups.done(now, write, out),
+            error => groups.refused(now, write, error, out),
+        });
+    }
+
+    /// Asks for the next stretch of a log.
+    fn step(&mut self, cx: &mut CoordCx, index: u32) {
+        let Some(Coordinator::Loading(slot)) = self.parts.get_mut(&index) else {
+            return;
+        };
+        let Some(load) = slot.take() else { return };
+        let question = load.question();
+        let op = self.ops.insert(Op::Load(index, load));
+        cx.requests.push_back((cx.shard, reply_to(cx, op), question));
+    }
+
+    fn loaded(&mut self, cx: &mut CoordCx, index: u32, load: Box<Load>, answer: OwnerReply) {
+        if !matches!(self.parts.get(&index), Some(Coordinator::Loading(None))) {
+            return;
+        }
+        let (coordinator, pause_ns) = match load.answered(cx.now, answer) {
+            Step::Continue(load) => (Coordinator::Loading(Some(Box::new(load))), 0),
+            Step::Failed(load, why) => {
+                tracing::error!(partition = index, why, "groups cannot be loaded; it is tried again");
+                (Coordinator::Loading(Some(Box::new(load))), RETRY_NS)
+            }
+            Step::Loaded(groups) => {
+                self.parts.insert(index, Coordinator::Active(Box::new(groups)));
+                return self.with(cx, index, |groups, now, out| groups.loaded(now, out));
+            }
+        };
+        self.parts.insert(index, coordinator);
+        self.steps.arm(cx.now.mono_ns + pause_ns, index);
+    }
+
+    /// All coordinators go: their topic is gone.
+    fn unload(&mut self, cx: &mut CoordCx) {
+        for (_, part) in std::mem::take(&mut self.parts) {
+            if let Coordinator::Active(groups) = part {
+                let mut out = Outbox::default();
+                groups.unload(cx.now, ErrorCode::NotCoordinator, &mut out);
+                cx.answers.extend(out.answers);
+            }
+        }
+        self.steps = Timers::default();
+        self.topics.clear();
+    }
+
+    fn forget_deleted(&mut self, cx: &mut CoordCx, image: &Image) {
+        let gone = self.topics.iter().filter(|(id, _)| !image.topics.contains_key(id));
+        let gone: BTreeSet<String> = gone.map(|(_, name)| name.clone()).collect();
+        if self.topics.len() != image.topics.len() || !gone.is_empty() {
+            self.topics = image
+                .topics
+                .iter()
+                .map(|(id, topic)| (*id, topic.name.clone()))
+                .collect();
+        }
+        if gone.is_empty() {
+            return;
+        }
+        for index in self.parts.keys().copied().collect::<Vec<_>>() {
+            self.with(cx, index, |groups, _, out| groups.forget_topics(&gone, out));
+        }
+    }
+
+    fn refresh(&mut self) {
+        let machines = self.parts.values().filter_map(|part| match part {
+            Coordinator::Active(groups) => groups.next_deadline(),
+            Coordinator::Loading(_) => None,
+        });
+        self.deadline = machines.chain(self.steps.next_deadline()).min();
+    }
+}
+
+fn reply_to(cx: &CoordCx, op: SlabKey) -> ReplyTo {
+    ReplyTo {
+        shard: cx.shard,
+        desk: Desk::Coordinator,
+        op,
+        part: 0,
+    }
+}
+
+/// The coordinator's settings: broker keys that are read at a start.
+fn config(image: &Image, seed: u64) -> GroupConfig {
+    let int = |name: &str| broker_int(image, name).clamp(0, i64::from(i32::MAX)) as i32;
+    GroupConfig {
+        initial_rebalance_delay_ms: int("group.initial.rebalance.delay.ms"),
+        session_timeout_ms_min: int("group.min.session.timeout.ms"),
+        session_timeout_ms_max: int("group.max.session.timeout.ms"),
+        members_max: int("group.max.size").max(1) as usize,
+        metadata_length_max: int("offset.metadata.max.bytes") as usize,
+        retention_ms: i64::from(int("offsets.retention.minutes")) * 60_000,
+        retention_check_ms: broker_int(image, "offsets.retention.check.interval.ms").max(1) as u64,
+        seed,
+    }
+}

@@ -1,0 +1,400 @@
+//! All groups of one coordinator partition.
+//!
+//! A request may be answered at once, with the durability of a [`Write`], or when others have done their part; the answer
+//! carries the ticket of the request. The host appends each write's records as one batch, in order, and reports it
+//! [`done`](Groups::done) or [`refused`](Groups::refused), also in order.
+
+use super::classic::Group;
+use super::offsets::Offsets;
+use super::request::{GroupAnswer, GroupRequest, coordinator_error, failed};
+use crate::base::ids::Now;
+use crate::base::timers::Timers;
+use crate::wire::error::ErrorCode;
+use crate::wire::group::join_group::JoinGroupResponse;
+use crate::wire::group::records::GroupRecord;
+use crate::wire::group::sync_group::SyncGroupResponse;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+
+/// Names a request until it is answered.
+pub type Ticket = crate::partition::request::ReplyTo;
+
+/// Settings of the coordinator, by Kafka's names.
+#[derive(Clone, Debug)]
+pub struct GroupConfig {
+    /// `group.initial.rebalance.delay.ms`: how long a group without members waits for more than one.
+    pub initial_rebalance_delay_ms: i32,
+    /// `group.min.session.timeout.ms`.
+    pub session_timeout_ms_min: i32,
+    /// `group.max.session.timeout.ms`.
+    pub session_timeout_ms_max: i32,
+    /// `group.max.size`: members of one group.
+    pub members_max: usize,
+    /// `offset.metadata.max.bytes`: text that one committed offset may carry, in UTF-16 units.
+    pub metadata_length_max: usize,
+    /// `offsets.retention.minutes`, in milliseconds.
+    pub retention_ms: i64,
+    /// `offsets.retention.check.interval.ms`.
+    pub retention_check_ms: u64,
+    /// Seed of member ids; different at each start.
+    pub seed: u64,
+}
+
+impl Default for GroupConfig {
+    fn default() -> Self {
+        GroupConfig {
+            initial_rebalance_delay_ms: 3_000,
+            session_timeout_ms_min: 6_000,
+            session_timeout_ms_max: 1_800_000,
+            members_max: i32::MAX as usize,
+            metadata_length_max: 4_096,
+            retention_ms: 10_080 * 60_000,
+            retention_check_ms: 600_000,
+            seed: 0,
+        }
+    }
+}
+
+/// What came of a call.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Batches to append, in order.
+    pub writes: Vec<Write>,
+    /// Answers that may leave now.
+    pub answers: Vec<(Ticket, GroupAnswer)>,
+}
+
+/// Records to append as one batch.
+#[derive(Debug)]
+pub struct Write {
+    /// At least one.
+    pub records: Vec<GroupRecord>,
+    /// What follows from it.
+    pub(super) then: Then,
+}
+
+impl Write {
+    /// What waits for a write whose machine is gone; members of groups were answered when it went.
+    pub fn orphaned(self, error: ErrorCode) -> Option<(Ticket, GroupAnswer)> {
+        match self.then {
+            Then::Reply(ticket, answer) | Then::Deleted(_, Some((ticket, answer))) => {
+                Some((ticket, failed(answer, error)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What happens when a write is durable, or refused.
+#[derive(Debug)]
+pub(super) enum Then {
+    /// Nothing.
+    Nothing,
+    /// The answer leaves.
+    Reply(Ticket, GroupAnswer),
+    /// A group without members exists; the JoinGroup that made it fails with the write.
+    Created(String),
+    /// The leader's assignment is stored: all members get theirs.
+    Assigned {
+        group: String,
+        generation: i32,
+        assignments: BTreeMap<String, Bytes>,
+    },
+    /// A static member is stored under its new id.
+    Renamed(Box<super::join::Rename>),
+    /// Groups are gone; the answer, if one waits, speaks of some of them.
+    Deleted(Vec<String>, Option<(Ticket, GroupAnswer)>),
+}
+
+/// What a deadline is for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Due {
+    /// A member, pending or not, has not been heard of.
+    Session { group: String, member: String },
+    /// More members may have come to a new group.
+    InitialJoin {
+        group: String,
+        delay_ms: i32,
+        remaining_ms: i32,
+    },
+    /// Members have had their time to join again.
+    Join { group: String },
+    /// Members have had their time to sync.
+    Sync { group: String, generation: i32 },
+    /// Offsets may have expired.
+    Cleanup,
+}
+
+/// What a step inside the machine works with.
+pub(super) struct Cx<'a> {
+    pub now: Now,
+    pub config: &'a GroupConfig,
+    pub timers: &'a mut Timers<Due>,
+    pub out: &'a mut Outbox,
+}
+
+impl Cx<'_> {
+    pub fn join(&mut self, ticket: Ticket, answer: JoinGroupResponse) {
+        self.out.answers.push((ticket, GroupAnswer::Join(answer)));
+    }
+    pub fn sync(&mut self, ticket: Ticket, answer: SyncGroupResponse) {
+        self.out.answers.push((ticket, GroupAnswer::Sync(answer)));
+    }
+    pub fn write(&mut self, records: Vec<GroupRecord>, then: Then) {
+        self.out.writes.push(Write { records, then });
+    }
+    /// Monotonic time in so many milliseconds.
+    pub fn in_ms(&self, ms: i32) -> u64 {
+        self.now.mono_ns.saturating_add(ms.max(0) as u64 * 1_000_000)
+    }
+}
+
+/// See the module.
+pub struct Groups {
+    pub(super) config: GroupConfig,
+    pub(super) groups: BTreeMap<String, Group>,
+    pub(super) offsets: Offsets,
+    pub(super) timers: Timers<Due>,
+    random: u64,
+}
+
+impl Groups {
+    /// A coordinator without groups; its log is to be replayed next, then [`loaded`](Self::loaded).
+    pub fn new(config: GroupConfig) -> Groups {
+        Groups {
+            random: config.seed,
+            config,
+            groups: BTreeMap::new(),
+            offsets: Offsets::default(),
+            timers: Timers::default(),
+        }
+    }
+
+    /// Takes over one durable record: all of the log at a start, and every offset that was written since. Records of other
+    /// kinds of groups are no concern of this machine.
+    pub fn replay(&mut self, record: &GroupRecord, now: Now) {
+        match record {
+            GroupRecord::OffsetCommit(key, value) => {
+                self.offsets.set_durable(key, value.clone());
+                if value.is_some() && !self.groups.contains_key(&key.group_id) {
+                    let group = Group::new(&key.group_id, now.wall_ms);
+                    self.groups.insert(key.group_id.clone(), group);
+                }
+            }
+            GroupRecord::GroupMetadata(key, None) => {
+                self.groups.remove(&key.group_id);
+            }
+            GroupRecord::GroupMetadata(key, Some(value)) => {
+                let group = Group::stored(&key.group_id, value.clone());
+                self.groups.insert(key.group_id.clone(), group);
+            }
+            _ => {}
+        }
+    }
+
+    /// The whole log is replayed: members have to show themselves from now on.
+    pub fn loaded(&mut self, now: Now, out: &mut Outbox) {
+        let members_max = self.config.members_max;
+        self.each_group(now, out, |group, cx| {
+            let ids: Vec<String> = group.members.keys().cloned().collect();
+            ids.iter().for_each(|id| group.arm_session(cx, id, None));
+            if group.members.len() > members_max {
+                group.prepare_rebalance(cx, "the group is larger than group.max.size");
+            }
+        });
+        self.arm_cleanup(now);
+    }
+
+    /// Takes a request; see [`Outbox`] for what comes of it.
+    pub fn request(&mut self, now: Now, ticket: Ticket, request: GroupRequest, out: &mut Outbox) {
+        match request {
+            GroupRequest::Join(caller, request) => self.join(now, ticket, &caller, request, out),
+            GroupRequest::Sync(request) => self.sync(now, ticket, request, out),
+            GroupRequest::Heartbeat(request) => {
+                let error = self.heartbeat(now, &request, out);
+                out.answers.push((ticket, GroupAnswer::Heartbeat(error)));
+            }
+            GroupRequest::Leave(request) => {
+                let answer = self.leave(now, &request, out);
+                out.answers.push((ticket, GroupAnswer::Leave(answer)));
+            }
+            GroupRequest::Commit(version, request) => self.commit(now, ticket, (version, request), out),
+            GroupRequest::Fetch(request) => {
+                let answer = GroupAnswer::Fetch(self.fetch(request));
+                out.answers.push((ticket, answer));
+            }
+            GroupRequest::DeleteOffsets(request) => self.delete_offsets(ticket, request, out),
+            GroupRequest::Describe(version, groups) => {
+                let groups = groups.into_iter().map(|id| self.describe(version, id));
+                let answer = GroupAnswer::Describe(groups.collect());
+                out.answers.push((ticket, answer));
+            }
+            GroupRequest::Delete(groups) => self.delete(now, ticket, groups, out),
+        }
+    }
+
+    /// A write is durable.
+    pub fn done(&mut self, now: Now, write: Write, out: &mut Outbox) {
+        self.offsets.landed(&write.records);
+        // Membership is ahead of the log; only a restart learns it from there.
+        let offsets = write
+            .records
+            .iter()
+            .filter(|record| matches!(record, GroupRecord::OffsetCommit(..)));
+        offsets.for_each(|record| self.replay(record, now));
+        match write.then {
+            Then::Nothing | Then::Created(_) => {}
+            Then::Reply(ticket, answer) => out.answers.push((ticket, answer)),
+            Then::Assigned {
+                group,
+                generation,
+                assignments,
+            } => {
+                self.with_group(&group, now, out, |group, cx| {
+                    group.assigned(cx, generation, Ok(assignments));
+                });
+            }
+            Then::Renamed(rename) => {
+                let id = rename.group.clone();
+                self.with_group(&id, now, out, |group, cx| group.renamed(cx, *rename, None));
+            }
+            Then::Deleted(groups, reply) => {
+                self.deleted(&groups);
+                out.answers.extend(reply);
+            }
+        }
+    }
+
+    /// A write was not made, and never will be.
+    pub fn refused(&mut self, now: Now, write: Write, error: ErrorCode, out: &mut Outbox) {
+        let error = coordinator_error(error);
+        self.offsets.landed(&write.records);
+        match write.then {
+            Then::Nothing => {}
+            Then::Reply(ticket, answer) => out.answers.push((ticket, failed(answer, error))),
+            Then::Created(group) => self.forget(&group, now, error, out),
+            Then::Assigned { group, generation, .. } => {
+                self.with_group(&group, now, out, |group, cx| group.assigned(cx, generation, Err(error)));
+            }
+            Then::Renamed(rename) => {
+                let id = rename.group.clone();
+                self.with_group(&id, now, out, |group, cx| group.renamed(cx, *rename, Some(error)));
+            }
+            Then::Deleted(groups, reply) => {
+                self.revive(&groups, now);
+                out.answers
+                    .extend(reply.map(|(ticket, answer)| (ticket, failed(answer, error))));
+            }
+        }
+    }
+
+    /// Time has passed.
+    pub fn on_time(&mut self, now: Now, out: &mut Outbox) {
+        while let Some(due) = self.timers.pop_due(now.mono_ns) {
+            match due {
+                Due::Session { group, member } => {
+                    self.with_group(&group, now, out, |group, cx| group.session_expired(cx, &member));
+                }
+                Due::InitialJoin {
+                    group,
+                    delay_ms,
+                    remaining_ms,
+                } => {
+                    self.with_group(&group, now, out, |group, cx| {
+                        group.initial_delay_over(cx, delay_ms, remaining_ms);
+                    });
+                }
+                Due::Join { group } => {
+                    self.with_group(&group, now, out, |group, cx| {
+                        group.join_timer = None;
+                        group.complete_join(cx);
+                    });
+                }
+                Due::Sync { group, generation } => {
+                    self.with_group(&group, now, out, |group, cx| group.sync_time_over(cx, generation));
+                }
+                Due::Cleanup => {
+                    self.cleanup(now, out);
+                    self.arm_cleanup(now);
+                }
+            }
+        }
+    }
+
+    /// Monotonic time, nanoseconds, at which [`on_time`](Self::on_time) has work.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.timers.next_deadline()
+    }
+
+    /// The coordinator moves away: all that waits is answered with `error`.
+    pub fn unload(mut self, now: Now, error: ErrorCode, out: &mut Outbox) {
+        self.each_group(now, out, |group, cx| group.dissolve(cx, error));
+    }
+
+    /// Groups and committed offsets, for metrics and checkers.
+    pub fn sizes(&self) -> (usize, usize) {
+        (self.groups.len(), self.offsets.len())
+    }
+
+    fn arm_cleanup(&mut self, now: Now) {
+        let at = now.mono_ns + self.config.retention_check_ms.max(1) * 1_000_000;
+        self.timers.arm(at, Due::Cleanup);
+    }
+
+    pub(super) fn with_group<R>(
+        &mut self,
+        id: &str,
+        now: Now,
+        out: &mut Outbox,
+        call: impl FnOnce(&mut Group, &mut Cx) -> R,
+    ) -> Option<R> {
+        let group = self.groups.get_mut(id)?;
+        let mut cx = Cx {
+            now,
+            config: &self.config,
+            timers: &mut self.timers,
+            out,
+        };
+        Some(call(group, &mut cx))
+    }
+
+    fn each_group(&mut self, now: Now, out: &mut Outbox, mut call: impl FnMut(&mut Group, &mut Cx)) {
+        let mut cx = Cx {
+            now,
+            config: &self.config,
+            timers: &mut self.timers,
+            out,
+        };
+        self.groups.values_mut().for_each(|group| call(group, &mut cx));
+    }
+
+    /// A group that was never stored goes, and what waits in it fails.
+    fn forget(&mut self, id: &str, now: Now, error: ErrorCode, out: &mut Outbox) {
+        self.with_group(id, now, out, |group, cx| group.dissolve(cx, error));
+        self.groups.remove(id);
+    }
+
+    /// A fresh id: the client's or the instance's name and a random UUID, as Kafka makes them.
+    pub(super) fn new_member_id(&mut self, prefix: &str) -> String {
+        let (high, low) = (self.next_random(), self.next_random());
+        let high = (high & !0xf000) | 0x4000;
+        let low = (low & !(0xc000 << 48)) | (0x8000 << 48);
+        format!(
+            "{prefix}-{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            high >> 32,
+            (high >> 16) & 0xffff,
+            high & 0xffff,
+            low >> 48,
+            low & 0xffff_ffff_ffff
+        )
+    }
+
+    /// SplitMix64.
+    fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
