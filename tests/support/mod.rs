@@ -123,6 +123,8 @@ impl OwnBroker {
         command.args([
             "start", "--listen", address, "--admin", "off", "--shards", "2", "--memory", "256MiB",
         ]);
+        // Tests do not wait for members that never come.
+        command.env("KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS", "0");
         command
             .arg("--data-dir")
             .arg(data.0.join("data"))
