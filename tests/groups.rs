@@ -103,7 +103,9 @@ fn wait_for_shares(consumers: &[&BaseConsumer], share: usize) {
 /// Committed offsets by partition.
 fn committed(consumer: &BaseConsumer, topic: &str, count: i32) -> BTreeMap<i32, Offset> {
     let mut list = TopicPartitionList::new();
-    (0..count).for_each(|partition| drop(list.add_partition(topic, partition)));
+    for partition in 0..count {
+        list.add_partition(topic, partition);
+    }
     let start = Instant::now();
     loop {
         match consumer.committed_offsets(list.clone(), Duration::from_secs(5)) {

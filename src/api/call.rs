@@ -82,19 +82,17 @@ impl Call<'_, '_> {
         let reply = self.reply_to(part);
         self.cx.requests.push_back((owner, reply, request));
     }
-    /// Asks the coordinator of a group; the answer comes back with `part`.
-    ///
-    /// # Errors
-    /// NOT_COORDINATOR while there are none: clients look for it, which makes them.
-    pub fn ask_group(&mut self, group: &str, part: u32, request: GroupRequest) -> Result<(), GroupAnswer> {
+    /// Asks the coordinator of a group; the answer comes back with `part`. While there are no coordinators it is given at
+    /// once, with NOT_COORDINATOR: clients look for one then, which makes them.
+    pub fn ask_group(&mut self, group: &str, part: u32, request: GroupRequest) -> Option<GroupAnswer> {
         let Some((id, owner)) = coordinator_of(self.cx.newest, group) else {
-            return Err(request.refused(ErrorCode::NotCoordinator));
+            return Some(request.refused(ErrorCode::NotCoordinator));
         };
         let reply = self.reply_to(part);
         self.cx
             .groups
             .push_back((owner, reply, CoordRequest::Group(id, request)));
-        Ok(())
+        None
     }
     /// Where the answer to part `part` of this operation goes.
     pub fn reply_to(&self, part: u32) -> ReplyTo {

@@ -5,7 +5,7 @@
 
 use super::call::{Call, EdgeCx, Step};
 use super::state::{Shared, State};
-use super::{finish, start};
+use super::{finish, groups, start};
 use crate::base::effect::Effect;
 use crate::base::ids::ConnId;
 use crate::base::log_limit::LogLimit;
@@ -168,7 +168,7 @@ impl Edge {
             self.proceed(cx, op, finish::deadline);
         }
         if self.shared.overdue.begin_check(cx.now.mono_ns) {
-            for op in self.overdue_produces(cx.now.mono_ns) {
+            for op in self.overdue_ops(cx.now.mono_ns) {
                 self.proceed(cx, op, |call, _, state| finish::overdue(call, state));
             }
         }
@@ -177,13 +177,20 @@ impl Edge {
         }
     }
 
-    /// Produces that have waited too long; the next look is for the others.
-    fn overdue_produces(&mut self, now_ns: u64) -> Vec<SlabKey> {
+    /// What has waited too long for durability; the next look is for the others.
+    fn overdue_ops(&mut self, now_ns: u64) -> Vec<SlabKey> {
         let mut found = Vec::new();
         for (key, op) in self.ops.iter() {
             match &op.state {
                 Some(State::Produce(op)) if op.is_overdue(now_ns) => found.push(key),
                 Some(State::Produce(op)) => self.shared.overdue.note(op),
+                Some(State::Group(group)) if group.writes() => {
+                    let deadline_ns = op.started_ns + groups::WRITE_TIMEOUT_NS;
+                    match deadline_ns <= now_ns {
+                        true => found.push(key),
+                        false => self.shared.overdue.note_until(deadline_ns),
+                    }
+                }
                 _ => {}
             }
         }

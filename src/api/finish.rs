@@ -56,10 +56,11 @@ pub(super) fn deadline(call: &mut Call, shared: &mut Shared, state: State) -> St
     }
 }
 
-/// A produce has waited for durability for as long as its client allowed.
+/// A produce has waited for durability for as long as its client allowed, or a group's request for as long as Kafka does.
 pub(super) fn overdue(call: &mut Call, state: State) -> Step<State> {
     match state {
         State::Produce(op) => produce::expire(call, op).map(State::Produce),
+        State::Group(op) => groups::expire(call, *op).map(|op| State::Group(Box::new(op))),
         state => Step::Wait(state),
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct ProduceOp {
     deadline_ns: u64,
 }
 
-/// When to look for produces that have waited too long. One time for all of them: nothing is armed for a single request.
+/// When to look for produces (and commits of groups) that have waited too long. One time for all of them: nothing is armed for a single request.
 #[derive(Default)]
 pub(crate) struct Overdue {
     check_ns: Option<u64>,
@@ -51,11 +51,15 @@ impl Overdue {
     /// A produce waits, at most until its deadline.
     pub fn note(&mut self, op: &ProduceOp) {
         if op.wants_ack {
-            let at = op.deadline_ns.max(self.checked_ns + CHECK_PAUSE_NS);
-            self.check_ns = Some(self.check_ns.map_or(at, |earlier| earlier.min(at)));
+            self.note_until(op.deadline_ns);
         }
     }
-    /// True when it is time to look; then every produce that may go on waiting has to be noted again.
+    /// Something else waits for durability until then.
+    pub fn note_until(&mut self, deadline_ns: u64) {
+        let at = deadline_ns.max(self.checked_ns + CHECK_PAUSE_NS);
+        self.check_ns = Some(self.check_ns.map_or(at, |earlier| earlier.min(at)));
+    }
+    /// True when it is time to look; then all that may go on waiting has to be noted again.
     pub fn begin_check(&mut self, now_ns: u64) -> bool {
         let due = self.check_ns.is_some_and(|at| at <= now_ns);
         if due {

@@ -46,7 +46,11 @@ pub(super) fn request(
         | ApiKey::DescribeGroups
         | ApiKey::ListGroups
         | ApiKey::DeleteGroups
-        | ApiKey::OffsetDelete => group(call, header, peer).map(|op| State::Group(Box::new(op))),
+        | ApiKey::OffsetDelete => {
+            let step = group(call, header, peer);
+            groups::note(call, shared, &step);
+            step.map(|op| State::Group(Box::new(op)))
+        }
         // In `wire::api::NOT_SERVED`: their requests are refused before this.
         ApiKey::ConsumerGroupHeartbeat | ApiKey::ConsumerGroupDescribe => {
             Step::Close(format!("{:?} is not served", header.api_key))

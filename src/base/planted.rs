@@ -37,6 +37,10 @@ pub enum Planted {
     ProducersNotSaved,
     /// Recovery does not note the producers of the batches that it replays.
     ProducersNotReplayed,
+    /// An offset commit is acknowledged when its record is staged.
+    CommitAckEarly,
+    /// A coordinator serves before the whole of its log is replayed.
+    ServesWhileLoading,
 }
 
 /// Every bug there is.
@@ -56,6 +60,8 @@ pub const ALL: &[Planted] = &[
     Planted::TornBlockAccepted,
     Planted::ProducersNotSaved,
     Planted::ProducersNotReplayed,
+    Planted::CommitAckEarly,
+    Planted::ServesWhileLoading,
 ];
 
 #[cfg(feature = "planted-bugs")]

@@ -171,6 +171,12 @@ const LOOPS: &Rows = &[
         |m| m.request_trailing_bytes,
     ),
     ("ringlog_partitions", "Partitions owned.", |m| m.partitions),
+    ("ringlog_groups", "Consumer groups coordinated.", |m| m.groups),
+    (
+        "ringlog_group_offsets",
+        "Offsets that consumer groups have committed.",
+        |m| m.group_offsets,
+    ),
     (
         "ringlog_backpressure_total",
         "Produces that waited or were refused: journal or memory full.",

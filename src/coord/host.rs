@@ -8,6 +8,8 @@ use super::load::{Load, Step};
 use super::log;
 use super::request::CoordRequest;
 use crate::base::ids::{Now, PartitionId, ShardId, TopicId};
+use crate::base::log_limit::LogLimit;
+use crate::base::planted::{self, Planted};
 use crate::base::slab::{Slab, SlabKey};
 use crate::base::timers::Timers;
 use crate::controller::configs::resolve::broker_int;
@@ -40,14 +42,14 @@ pub struct CoordCx<'a> {
 /// A coordinator.
 enum Coordinator {
     /// Reads its log; `None` while a step is under way.
-    Loading(Option<Box<Load>>),
+    Loading(Option<Load>),
     Active(Box<Groups>),
 }
 
 /// What the host waits for.
 enum Op {
-    Load(u32, Box<Load>),
-    Write(PendingWrite),
+    Load(u32, Load),
+    Write(Box<PendingWrite>),
 }
 
 struct PendingWrite {
@@ -61,6 +63,8 @@ struct PendingWrite {
 /// See the module.
 pub struct CoordHost {
     seed: u64,
+    memory_max: usize,
+    log_limit: LogLimit,
     topic: Option<TopicId>,
     config: GroupConfig,
     parts: BTreeMap<u32, Coordinator>,
@@ -73,10 +77,13 @@ pub struct CoordHost {
 }
 
 impl CoordHost {
-    /// A host without coordinators; `seed` is different at each start.
-    pub fn new(seed: u64) -> CoordHost {
+    /// A host without coordinators; `seed` is different at each start. Beyond `memory_max` bytes of groups and offsets there
+    /// are no new groups and members.
+    pub fn new(seed: u64, memory_max: usize) -> CoordHost {
         CoordHost {
             seed,
+            memory_max,
+            log_limit: LogLimit::default(),
             topic: None,
             config: GroupConfig::default(),
             parts: BTreeMap::new(),
@@ -90,6 +97,15 @@ impl CoordHost {
     /// Monotonic time, nanoseconds, at which [`on_tick`](Self::on_tick) has work.
     pub fn next_deadline(&self) -> Option<u64> {
         self.deadline
+    }
+
+    /// Memory that groups and offsets take, bytes.
+    pub fn bytes(&self) -> usize {
+        let active = self.parts.values().filter_map(|part| match part {
+            Coordinator::Active(groups) => Some(groups.bytes()),
+            Coordinator::Loading(_) => None,
+        });
+        active.sum()
     }
 
     /// Groups and committed offsets of this shard.
@@ -122,7 +138,7 @@ impl CoordHost {
             };
             let mut config = self.config.clone();
             config.seed ^= u64::from(index).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let load = Box::new(Load::new(id, Groups::new(config)));
+            let load = Load::new(id, Groups::new(config));
             self.parts.insert(index, Coordinator::Loading(Some(load)));
             self.steps.arm(cx.now.mono_ns, index);
         }
@@ -153,7 +169,7 @@ impl CoordHost {
             if pending.left == 0
                 && let Some(Op::Write(pending)) = self.ops.remove(to.op)
             {
-                self.written(cx, pending);
+                self.written(cx, *pending);
             }
         } else if let Some(Op::Load(index, load)) = self.ops.remove(to.op) {
             self.loaded(cx, index, load, answer);
@@ -179,6 +195,9 @@ impl CoordHost {
     fn ask(&mut self, cx: &mut CoordCx, to: ReplyTo, id: PartitionId, request: GroupRequest) {
         let known = self.parts.get(&id.partition).filter(|_| self.topic == Some(id.topic));
         let error = match known {
+            Some(Coordinator::Active(groups)) if groups.would_grow(&request) && self.bytes() > self.memory_max => {
+                self.refuse_growth(cx, id.partition)
+            }
             Some(Coordinator::Active(_)) => {
                 self.with(cx, id.partition, |groups, now, out| {
                     groups.request(now, to, request, out)
@@ -189,6 +208,21 @@ impl CoordHost {
             None => ErrorCode::NotCoordinator,
         };
         cx.answers.push_back((to, request.refused(error)));
+    }
+
+    /// New groups and members find no room; those there are go on.
+    fn refuse_growth(&mut self, cx: &CoordCx, partition: u32) -> ErrorCode {
+        if let Some(suppressed) = self.log_limit.admit(cx.now.mono_ns) {
+            let (bytes, max) = (self.bytes(), self.memory_max);
+            tracing::error!(
+                partition,
+                bytes,
+                max,
+                suppressed,
+                "no memory for more groups and members: raise `memory`"
+            );
+        }
+        ErrorCode::GroupMaxSizeReached
     }
 
     fn list(
@@ -225,18 +259,18 @@ impl CoordHost {
             partition: index,
         };
         let batches = log::encode(&write.records, cx.now.wall_ms);
-        let op = self.ops.insert(Op::Write(PendingWrite {
+        let op = self.ops.insert(Op::Write(Box::new(PendingWrite {
             partition,
             write,
             left: batches.len(),
             error: ErrorCode::None,
-        }));
+        })));
         for records in batches {
             let part = ProducePart {
                 partition,
                 records,
                 version: PRODUCE_VERSION,
-                wants_ack: true,
+                wants_ack: !planted::is(Planted::CommitAckEarly),
             };
             cx.requests
                 .push_back((cx.shard, reply_to(cx, op), OwnerRequest::Produce(part)));
@@ -281,18 +315,18 @@ impl CoordHost {
         cx.requests.push_back((cx.shard, reply_to(cx, op), question));
     }
 
-    fn loaded(&mut self, cx: &mut CoordCx, index: u32, load: Box<Load>, answer: OwnerReply) {
+    fn loaded(&mut self, cx: &mut CoordCx, index: u32, load: Load, answer: OwnerReply) {
         if !matches!(self.parts.get(&index), Some(Coordinator::Loading(None))) {
             return;
         }
         let (coordinator, pause_ns) = match load.answered(cx.now, answer) {
-            Step::Continue(load) => (Coordinator::Loading(Some(Box::new(load))), 0),
+            Step::Continue(load) => (Coordinator::Loading(Some(load)), 0),
             Step::Failed(load, why) => {
                 tracing::error!(partition = index, why, "groups cannot be loaded; it is tried again");
-                (Coordinator::Loading(Some(Box::new(load))), RETRY_NS)
+                (Coordinator::Loading(Some(load)), RETRY_NS)
             }
             Step::Loaded(groups) => {
-                self.parts.insert(index, Coordinator::Active(Box::new(groups)));
+                self.parts.insert(index, Coordinator::Active(groups));
                 return self.with(cx, index, |groups, now, out| groups.loaded(now, out));
             }
         };

@@ -2,6 +2,7 @@
 
 use super::log;
 use crate::base::ids::{Now, PartitionId};
+use crate::base::planted::{self, Planted};
 use crate::group::machine::Groups;
 use crate::partition::request::{
     FetchPart, FetchParts, FetchResult, ListOffsetPart, ListOffsetResult, OwnerReply, OwnerRequest,
@@ -18,7 +19,7 @@ const EARLIEST: i64 = -2;
 /// A coordinator that does not serve yet.
 pub(super) struct Load {
     partition: PartitionId,
-    machine: Groups,
+    machine: Box<Groups>,
     /// Next offset to read; `None` = the start of the log is not known yet.
     next: Option<i64>,
 }
@@ -28,7 +29,7 @@ pub(super) enum Step {
     /// There is more.
     Continue(Load),
     /// The machine knows all that is durable.
-    Loaded(Groups),
+    Loaded(Box<Groups>),
     /// The log could not be read just now; the next step tries again.
     Failed(Load, String),
 }
@@ -37,7 +38,7 @@ impl Load {
     pub fn new(partition: PartitionId, machine: Groups) -> Load {
         Load {
             partition,
-            machine,
+            machine: Box::new(machine),
             next: None,
         }
     }
@@ -106,6 +107,7 @@ impl Load {
         match next >= result.high_watermark {
             true => Step::Loaded(self.machine),
             false if result.batches.is_empty() => Step::Failed(self, format!("nothing at offset {next}")),
+            false if planted::is(Planted::ServesWhileLoading) => Step::Loaded(self.machine),
             false => Step::Continue(self),
         }
     }

@@ -8,13 +8,14 @@ use crate::base::slab::SlabKey;
 use crate::controller::image::{Image, OFFSETS_TOPIC};
 use crate::controller::machine::{Controller, ControllerConfig};
 use crate::controller::request::{ControllerRequest, NewTopic, TopicRef};
-use crate::group::request::{GroupAnswer, GroupRequest};
+use crate::group::request::{Caller, GroupAnswer, GroupRequest};
 use crate::partition::request::{
     Desk, FetchResult, ListOffsetResult, OwnerReply, OwnerRequest, ProduceResult, ReplyTo,
 };
 use crate::wire::batch::BatchBuilder;
 use crate::wire::error::ErrorCode;
 use crate::wire::group::heartbeat::HeartbeatRequest;
+use crate::wire::group::join_group::JoinGroupRequest;
 use crate::wire::group::list_groups::ListGroupsRequest;
 use crate::wire::group::offset_commit::{OffsetCommitPartition, OffsetCommitRequest, OffsetCommitTopic};
 use crate::wire::group::offset_fetch::OffsetFetchGroup;
@@ -43,13 +44,17 @@ const ASKER: ReplyTo = ReplyTo {
 
 impl Rig {
     fn new() -> Rig {
+        Rig::with_memory(1 << 20)
+    }
+
+    fn with_memory(memory_max: usize) -> Rig {
         let static_configs = [("offsets.topic.num.partitions", "1")];
         let config = ControllerConfig {
             static_configs: static_configs.map(|(k, v)| (k.to_string(), v.to_string())).into(),
             ..ControllerConfig::default()
         };
         let mut rig = Rig {
-            host: CoordHost::new(1),
+            host: CoordHost::new(1, memory_max),
             controller: Controller::new(Image::default(), config),
             now: Now {
                 mono_ns: 1,
@@ -366,4 +371,42 @@ fn offsets_of_a_deleted_topic_go_with_it() {
     assert_eq!(removed, 1);
     rig.owner(to, appended(ErrorCode::None));
     assert_eq!(rig.offset(), None);
+}
+
+#[test]
+fn without_memory_groups_that_are_there_go_on_and_new_ones_are_refused() {
+    let mut rig = Rig::with_memory(0);
+    rig.load(Vec::new(), 0);
+    rig.commit(5);
+    let (to, _) = rig.question();
+    rig.owner(to, appended(ErrorCode::None));
+    assert!(matches!(rig.answer(), Some(GroupAnswer::Commit(_))));
+    assert!(rig.host.bytes() > 0);
+
+    rig.commit(6);
+    let (to, _) = rig.question();
+    rig.owner(to, appended(ErrorCode::None));
+    let Some(GroupAnswer::Commit(topics)) = rig.answer() else {
+        panic!()
+    };
+    assert_eq!(topics[0].partitions[0].error, ErrorCode::None);
+    rig.ask(GroupRequest::Join(
+        Caller {
+            client_id: "c".into(),
+            client_host: "/127.0.0.1".into(),
+            version: 9,
+        },
+        JoinGroupRequest {
+            group_id: "new".into(),
+            ..JoinGroupRequest::default()
+        },
+    ));
+    let Some(GroupAnswer::Join(response)) = rig.answer() else {
+        panic!()
+    };
+    assert_eq!(response.error, ErrorCode::GroupMaxSizeReached);
+    rig.ask(GroupRequest::Delete(vec!["g".into()]));
+    let (to, _) = rig.question();
+    rig.owner(to, appended(ErrorCode::None));
+    assert_eq!(rig.host.bytes(), 0, "what is deleted takes no memory");
 }

@@ -113,7 +113,7 @@ impl Groups {
     pub(super) fn deleted(&mut self, ids: &[String]) {
         for id in ids {
             if self.groups.get(id).is_some_and(|group| group.state == State::Dead) {
-                self.groups.remove(id);
+                self.drop_group(id);
             }
         }
     }

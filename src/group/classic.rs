@@ -70,6 +70,8 @@ pub(super) struct Group {
     pub member_added: bool,
     pub join_timer: Option<TimerKey>,
     pub sync_timer: Option<TimerKey>,
+    /// Memory that the members take, bytes.
+    pub bytes: usize,
     /// How many members have each protocol.
     supported: BTreeMap<String, usize>,
 }
@@ -94,6 +96,7 @@ impl Group {
             member_added: false,
             join_timer: None,
             sync_timer: None,
+            bytes: 0,
             supported: BTreeMap::new(),
         }
     }
@@ -186,6 +189,7 @@ impl Group {
         }
         self.count(&member.protocols, true);
         self.awaiting_join += usize::from(member.joining.is_some());
+        self.bytes += member.bytes();
         self.members.insert(member.id.clone(), member);
     }
 
@@ -198,6 +202,7 @@ impl Group {
         let Some(mut member) = self.members.remove(id) else {
             return;
         };
+        self.bytes -= member.bytes();
         if let Some(timer) = member.session.take() {
             cx.timers.cancel(timer);
         }
@@ -233,7 +238,9 @@ impl Group {
         if let Some(timer) = member.session.take() {
             cx.timers.cancel(timer);
         }
+        self.bytes -= member.bytes();
         member.id = new.to_string();
+        self.bytes += member.bytes();
         if self.is_leader(old) {
             self.leader = Some(new.to_string());
         }
@@ -254,7 +261,9 @@ impl Group {
         ticket: Ticket,
     ) {
         let Some(member) = self.members.get_mut(id) else { return };
+        self.bytes -= member.bytes();
         let old = std::mem::replace(&mut member.protocols, protocols.to_vec());
+        self.bytes += member.bytes();
         (member.rebalance_timeout_ms, member.session_timeout_ms) = timeouts;
         match member.joining.replace(ticket) {
             // The client gave up waiting for it; on a pipelined connection it would block the answers behind it.
@@ -436,5 +445,6 @@ impl Group {
             }
         }
         self.awaiting_join = 0;
+        self.bytes = 0;
     }
 }

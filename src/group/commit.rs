@@ -79,8 +79,7 @@ impl Groups {
                     false => ErrorCode::IllegalGeneration,
                 });
             }
-            let group = Group::new(&request.group_id, now.wall_ms);
-            self.groups.insert(request.group_id.clone(), group);
+            self.put(Group::new(&request.group_id, now.wall_ms));
         }
         let checked = self.with_group(&request.group_id, now, out, |group, cx| {
             group.check_commit(request)?;

@@ -52,8 +52,9 @@ impl Groups {
             let prefix = request.group_instance_id.as_deref().unwrap_or(&caller.client_id);
             self.new_member_id(prefix)
         });
-        let group = self.groups.entry(request.group_id.clone());
-        group.or_insert_with(|| Group::new(&request.group_id, now.wall_ms));
+        if is_new {
+            self.put(Group::new(&request.group_id, now.wall_ms));
+        }
         let written = out.writes.len();
         self.with_group(&request.group_id, now, out, |group, cx| match new_id {
             _ if !group.accepts(&request.member_id, cx.config.members_max) => {
@@ -74,7 +75,7 @@ impl Groups {
     fn store_new(&mut self, id: &str, now: Now, out: &mut Outbox) {
         let Some(group) = self.groups.get(id) else { return };
         if group.members.is_empty() && group.pending.is_empty() {
-            self.groups.remove(id);
+            self.drop_group(id);
             return;
         }
         let record = Group::new(id, now.wall_ms).to_record(&Default::default());
@@ -182,8 +183,10 @@ impl Group {
         let timeouts = (request.rebalance_timeout_ms, request.session_timeout_ms);
         self.update(cx, &new_id, &request.protocols, timeouts, ticket);
         if let Some(member) = self.members.get_mut(&new_id) {
+            self.bytes -= member.bytes();
             member.client_id.clone_from(&caller.client_id);
             member.client_host.clone_from(&caller.client_host);
+            self.bytes += member.bytes();
         }
         self.arm_session(cx, &new_id, None);
         match self.state {

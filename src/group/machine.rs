@@ -155,6 +155,8 @@ pub struct Groups {
     pub(super) groups: BTreeMap<String, Group>,
     pub(super) offsets: Offsets,
     pub(super) timers: Timers<Due>,
+    /// Memory that groups take, bytes; offsets apart.
+    bytes: usize,
     random: u64,
 }
 
@@ -167,6 +169,7 @@ impl Groups {
             groups: BTreeMap::new(),
             offsets: Offsets::default(),
             timers: Timers::default(),
+            bytes: 0,
         }
     }
 
@@ -177,17 +180,13 @@ impl Groups {
             GroupRecord::OffsetCommit(key, value) => {
                 self.offsets.set_durable(key, value.clone());
                 if value.is_some() && !self.groups.contains_key(&key.group_id) {
-                    let group = Group::new(&key.group_id, now.wall_ms);
-                    self.groups.insert(key.group_id.clone(), group);
+                    self.put(Group::new(&key.group_id, now.wall_ms));
                 }
             }
             GroupRecord::GroupMetadata(key, None) => {
-                self.groups.remove(&key.group_id);
+                self.drop_group(&key.group_id);
             }
-            GroupRecord::GroupMetadata(key, Some(value)) => {
-                let group = Group::stored(&key.group_id, value.clone());
-                self.groups.insert(key.group_id.clone(), group);
-            }
+            GroupRecord::GroupMetadata(key, Some(value)) => self.put(Group::stored(&key.group_id, value.clone())),
             _ => {}
         }
     }
@@ -331,6 +330,20 @@ impl Groups {
         self.each_group(now, out, |group, cx| group.dissolve(cx, error));
     }
 
+    /// Memory that groups and offsets take, bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes + self.offsets.bytes()
+    }
+
+    /// Whether a request would make a group or a member that is not there yet.
+    pub fn would_grow(&self, request: &GroupRequest) -> bool {
+        match request {
+            GroupRequest::Join(_, request) => request.member_id.is_empty(),
+            GroupRequest::Commit(_, request) => !self.groups.contains_key(&request.group_id),
+            _ => false,
+        }
+    }
+
     /// Groups and committed offsets, for metrics and checkers.
     pub fn sizes(&self) -> (usize, usize) {
         (self.groups.len(), self.offsets.len())
@@ -355,7 +368,24 @@ impl Groups {
             timers: &mut self.timers,
             out,
         };
-        Some(call(group, &mut cx))
+        let before = group.bytes;
+        let result = call(group, &mut cx);
+        self.bytes = self.bytes + group.bytes - before;
+        Some(result)
+    }
+
+    /// Takes a group in, in place of the one of that name.
+    pub(super) fn put(&mut self, group: Group) {
+        self.drop_group(&group.id);
+        self.bytes += group.bytes + group_overhead(&group.id);
+        self.groups.insert(group.id.clone(), group);
+    }
+
+    /// Forgets a group without any members that wait.
+    pub(super) fn drop_group(&mut self, id: &str) {
+        if let Some(group) = self.groups.remove(id) {
+            self.bytes -= group.bytes + group_overhead(id);
+        }
     }
 
     fn each_group(&mut self, now: Now, out: &mut Outbox, mut call: impl FnMut(&mut Group, &mut Cx)) {
@@ -365,13 +395,17 @@ impl Groups {
             timers: &mut self.timers,
             out,
         };
-        self.groups.values_mut().for_each(|group| call(group, &mut cx));
+        for group in self.groups.values_mut() {
+            let before = group.bytes;
+            call(group, &mut cx);
+            self.bytes = self.bytes + group.bytes - before;
+        }
     }
 
     /// A group that was never stored goes, and what waits in it fails.
     fn forget(&mut self, id: &str, now: Now, error: ErrorCode, out: &mut Outbox) {
         self.with_group(id, now, out, |group, cx| group.dissolve(cx, error));
-        self.groups.remove(id);
+        self.drop_group(id);
     }
 
     /// A fresh id: the client's or the instance's name and a random UUID, as Kafka makes them.
@@ -397,4 +431,9 @@ impl Groups {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
+}
+
+/// Memory of a group without its members, bytes.
+fn group_overhead(id: &str) -> usize {
+    size_of::<Group>() + 2 * id.len()
 }

@@ -87,6 +87,18 @@ impl Member {
         }
     }
 
+    /// Memory it takes, bytes.
+    pub fn bytes(&self) -> usize {
+        let texts = [&self.id, &self.client_id, &self.client_host, &self.protocol_type];
+        let texts: usize = texts.iter().map(|text| text.len()).sum();
+        let protocols = self
+            .protocols
+            .iter()
+            .map(|p| size_of::<JoinGroupProtocol>() + p.name.len() + p.metadata.len());
+        // Its id is a key of the group's map, too.
+        size_of::<Member>() + texts + self.id.len() + protocols.sum::<usize>() + self.assignment.len()
+    }
+
     /// Metadata for a protocol; empty when the member does not know it.
     pub fn metadata(&self, protocol: &str) -> Bytes {
         let found = self.protocols.iter().find(|known| known.name == protocol);

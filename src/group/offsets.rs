@@ -38,12 +38,19 @@ type Topics = BTreeMap<String, BTreeMap<i32, Slot>>;
 pub(super) struct Offsets {
     groups: BTreeMap<String, Topics>,
     count: usize,
+    /// Of durable offsets and those on their way.
+    bytes: usize,
 }
 
 impl Offsets {
     /// Durable offsets.
     pub fn len(&self) -> usize {
         self.count
+    }
+
+    /// Memory that they take, bytes: names of groups and topics are counted for each offset, which is more than they take.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// A group's offsets.
@@ -58,8 +65,10 @@ impl Offsets {
         }
         let after = value.is_some();
         let slot = self.slot_or_new(key);
-        let before = std::mem::replace(&mut slot.durable, value).is_some();
-        self.count = self.count + usize::from(after) - usize::from(before);
+        let added = metadata_len(value.as_ref());
+        let before = std::mem::replace(&mut slot.durable, value);
+        self.bytes = self.bytes + added - metadata_len(before.as_ref());
+        self.count = self.count + usize::from(after) - usize::from(before.is_some());
         self.prune(key);
     }
 
@@ -137,7 +146,10 @@ impl Offsets {
     fn slot_or_new(&mut self, key: &OffsetKey) -> &mut Slot {
         let topics = self.groups.entry(key.group_id.clone()).or_default();
         let slots = topics.entry(key.topic.clone()).or_default();
-        slots.entry(key.partition).or_default()
+        slots.entry(key.partition).or_insert_with(|| {
+            self.bytes += slot_bytes(key);
+            Slot::default()
+        })
     }
 
     /// Drops a slot that holds nothing.
@@ -151,6 +163,7 @@ impl Offsets {
         let slot = slots.get(&key.partition);
         if slot.is_some_and(|slot| slot.durable.is_none() && slot.flight.is_none()) {
             slots.remove(&key.partition);
+            self.bytes -= slot_bytes(key);
         }
         if slots.is_empty() {
             topics.remove(&key.topic);
@@ -159,4 +172,13 @@ impl Offsets {
             self.groups.remove(&key.group_id);
         }
     }
+}
+
+/// Memory of one offset without its text, bytes.
+fn slot_bytes(key: &OffsetKey) -> usize {
+    size_of::<(i32, Slot)>() + key.group_id.len() + key.topic.len()
+}
+
+fn metadata_len(value: Option<&OffsetCommitValue>) -> usize {
+    value.map_or(0, |value| value.metadata.len())
 }

@@ -155,7 +155,9 @@ impl Group {
         match assignments {
             Ok(mut assignments) => {
                 for member in self.members.values_mut() {
+                    self.bytes -= member.assignment.len();
                     member.assignment = assignments.remove(&member.id).unwrap_or_default();
+                    self.bytes += member.assignment.len();
                 }
                 self.propagate(cx, Ok(()));
                 self.move_to(State::Stable, cx.now.wall_ms);
@@ -172,6 +174,7 @@ impl Group {
         let mut synced = Vec::new();
         for member in self.members.values_mut() {
             if outcome.is_err() {
+                self.bytes -= member.assignment.len();
                 member.assignment = Bytes::new();
             }
             let Some(ticket) = member.syncing.take() else { continue };

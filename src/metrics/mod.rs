@@ -57,16 +57,19 @@ pub enum MemoryKind {
     Receive,
     /// Indexes, producer tables and the rest of the partitions' state.
     Partitions,
+    /// Consumer groups and their offsets.
+    Groups,
 }
 
 impl MemoryKind {
     /// All, in the order of the array that holds them.
-    pub const ALL: [MemoryKind; 5] = [
+    pub const ALL: [MemoryKind; 6] = [
         MemoryKind::Chunks,
         MemoryKind::ReadCache,
         MemoryKind::Sessions,
         MemoryKind::Receive,
         MemoryKind::Partitions,
+        MemoryKind::Groups,
     ];
     /// Label value.
     pub fn name(self) -> &'static str {
@@ -76,6 +79,7 @@ impl MemoryKind {
             MemoryKind::Sessions => "sessions",
             MemoryKind::Receive => "receive",
             MemoryKind::Partitions => "partitions",
+            MemoryKind::Groups => "groups",
         }
     }
 }
@@ -138,6 +142,10 @@ pub struct ShardMetrics {
     pub refused: u64,
     /// Gauge: open connections.
     pub connections: u64,
+    /// Gauge: consumer groups coordinated here.
+    pub groups: u64,
+    /// Gauge: their committed offsets.
+    pub group_offsets: u64,
     /// Gauge: partitions owned.
     pub partitions: u64,
     /// Gauge: journal bytes not yet reclaimable.
@@ -184,6 +192,8 @@ impl Default for ShardMetrics {
             accepted: 0,
             refused: 0,
             connections: 0,
+            groups: 0,
+            group_offsets: 0,
             partitions: 0,
             journal_used_bytes: 0,
             journal_size_bytes: 0,
@@ -285,6 +295,8 @@ impl ShardMetrics {
         self.accepted += other.accepted;
         self.refused += other.refused;
         self.connections += other.connections;
+        self.groups += other.groups;
+        self.group_offsets += other.group_offsets;
         self.partitions += other.partitions;
         self.journal_used_bytes += other.journal_used_bytes;
         self.journal_size_bytes += other.journal_size_bytes;
@@ -327,12 +339,14 @@ mod tests {
         one.set_memory(MemoryKind::Chunks, 10);
         two.set_memory(MemoryKind::Chunks, 32);
         two.connections = 5;
+        (two.groups, two.group_offsets) = (2, 3);
         one.merge(&two.snapshot());
         assert_eq!(one.journal_written_bytes, 12288);
         assert_eq!((one.flush.count(), one.flush.sum_ns()), (2, 2_090_000));
         assert_eq!(one.stage_latency(Stage::ProduceFlush).sum_ns(), 400_000);
         assert_eq!(one.memory(MemoryKind::Chunks), 42);
         assert_eq!(one.connections, 5);
+        assert_eq!((one.groups, one.group_offsets), (2, 3));
         assert_eq!(
             one.apis().find(|(key, _)| *key == 3).map(|(_, api)| api.response_bytes),
             Some(200)

@@ -73,7 +73,7 @@ impl Shard {
         Ok(Shard {
             id: config.id,
             shard_count: config.shard_count,
-            coord: CoordHost::new(config.edge.seed),
+            coord: CoordHost::new(config.edge.seed, config.edge.limits.memory_bytes_max),
             edge: Edge::new(config.edge),
             host: controller.map(|machine| ControllerHost::new(machine, config.shard_count)),
             store,
@@ -159,6 +159,9 @@ impl Shard {
     pub fn metrics(&mut self) -> &mut ShardMetrics {
         self.metrics.connections = self.edge.connections() as u64;
         self.store.report(&mut self.metrics);
+        let (groups, offsets) = self.coord.sizes();
+        (self.metrics.groups, self.metrics.group_offsets) = (groups as u64, offsets as u64);
+        self.metrics.set_memory(MemoryKind::Groups, self.coord.bytes() as u64);
         self.metrics
             .set_memory(MemoryKind::Sessions, self.edge.memory_used() as u64);
         &mut self.metrics

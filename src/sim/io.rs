@@ -31,6 +31,8 @@ pub struct IoFaults {
     pub slow: u64,
     /// Jobs that fail with EIO (allocation, index and checkpoint files).
     pub job_error: u64,
+    /// Nothing completes before this time, nanoseconds.
+    pub stalled_until_ns: u64,
 }
 
 #[derive(Debug)]
@@ -150,7 +152,8 @@ impl SimIo {
             takes *= 50;
         }
         self.sequence += 1;
-        self.in_flight.insert((now_ns + takes, self.sequence), op);
+        let at = (now_ns + takes).max(self.faults.stalled_until_ns);
+        self.in_flight.insert((at, self.sequence), op);
         None
     }
 

@@ -121,6 +121,7 @@ impl World {
             read_error: if chance.chance(20) { chance.between(1, 10) } else { 0 },
             slow: if chance.chance(30) { chance.between(1, 5) } else { 0 },
             job_error: if chance.chance(20) { chance.between(1, 10) } else { 0 },
+            stalled_until_ns: 0,
         };
         let journals = u64::from(config.shards) * config.journal_files as u64 * config.journal_file;
         let tight = chance.chance(15);

@@ -15,10 +15,11 @@ const IDS_FROM: i16 = 10;
 
 /// A commit that waits for its coordinator.
 pub(crate) struct CommitOp {
-    /// Topics as asked; so far with the partitions that were refused.
+    /// Topics as asked: partitions that were refused, then those that the coordinator was asked for, with what they answer
+    /// if it does not in time.
     response: OffsetCommitResponse,
-    /// Places in the response of the topics that the coordinator was asked for.
-    asked: Vec<usize>,
+    /// Topics that the coordinator was asked for: place in the response, and how many partitions were refused.
+    asked: Vec<(usize, usize)>,
 }
 
 pub(in crate::api) fn start(call: &mut Call, body: &[u8]) -> Step<GroupOp> {
@@ -29,14 +30,19 @@ pub(in crate::api) fn start(call: &mut Call, body: &[u8]) -> Step<GroupOp> {
     };
     let mut topics = Vec::new();
     for (at, mut topic) in std::mem::take(&mut request.topics).into_iter().enumerate() {
-        let refused = sort_out(call.cx.newest, call.meta.version, &mut topic);
+        let mut partitions = sort_out(call.cx.newest, call.meta.version, &mut topic);
+        let refused = partitions.len();
+        partitions.extend(topic.partitions.iter().map(|partition| OffsetCommitPartitionResult {
+            index: partition.index,
+            error: ErrorCode::CoordinatorNotAvailable,
+        }));
         op.response.topics.push(OffsetCommitTopicResult {
             name: topic.name.clone(),
             topic_id: topic.topic_id,
-            partitions: refused,
+            partitions,
         });
         if !topic.partitions.is_empty() {
-            op.asked.push(at);
+            op.asked.push((at, refused));
             topics.push(topic);
         }
     }
@@ -81,11 +87,17 @@ fn find(image: &Image, version: i16, topic: &OffsetCommitTopic) -> Result<Arc<To
 }
 
 pub(super) fn finish<S>(call: &mut Call, mut op: CommitOp, topics: Vec<OffsetCommitTopicResult>) -> Step<S> {
-    for (at, topic) in op.asked.into_iter().zip(topics) {
+    for ((at, refused), topic) in op.asked.drain(..).zip(topics) {
         if let Some(slot) = op.response.topics.get_mut(at) {
+            slot.partitions.truncate(refused);
             slot.partitions.extend(topic.partitions);
         }
     }
+    settle(call, op)
+}
+
+/// Answers with what is known.
+pub(super) fn settle<S>(call: &mut Call, op: CommitOp) -> Step<S> {
     let partitions = op.response.topics.iter().flat_map(|topic| &topic.partitions);
     call.note(partitions.map(|partition| partition.error));
     call.answer::<OffsetCommit, S>(&op.response)

@@ -3,6 +3,7 @@
 use super::super::call::{Call, Step, decode};
 use super::{GroupOp, Parts};
 use crate::group::request::{GroupAnswer, GroupRequest};
+use crate::wire::error::ErrorCode;
 use crate::wire::group::delete_groups::{DeletableGroupResult, DeleteGroups, DeleteGroupsResponse};
 use std::collections::BTreeSet;
 
@@ -16,8 +17,13 @@ pub(in crate::api) fn start(call: &mut Call, body: &[u8]) -> Step<GroupOp> {
     let mut request = decode!(DeleteGroups, call, body);
     let mut seen = BTreeSet::new();
     request.groups.retain(|group| seen.insert(group.clone()));
+    // What they answer if their coordinators do not in time.
+    let unanswered = request.groups.iter().map(|group| DeletableGroupResult {
+        group_id: group.clone(),
+        error: ErrorCode::CoordinatorNotAvailable,
+    });
     let mut response = DeleteGroupsResponse {
-        results: vec![DeletableGroupResult::default(); request.groups.len()],
+        results: unanswered.collect(),
         ..DeleteGroupsResponse::default()
     };
     let mut refused = Vec::new();
@@ -49,6 +55,12 @@ fn put(response: &mut DeleteGroupsResponse, places: &[usize], results: Vec<Delet
             *slot = result;
         }
     }
+}
+
+/// Answers with what is known.
+pub(super) fn give_up(call: &mut Call, mut op: DeleteOp) -> Step<GroupOp> {
+    op.parts.remaining = 0;
+    settle(call, op)
 }
 
 fn settle(call: &mut Call, op: DeleteOp) -> Step<GroupOp> {

@@ -61,6 +61,16 @@ fn sort_out(call: &Call, topic: &mut OffsetDeleteTopic) -> Vec<OffsetDeleteParti
     refused
 }
 
+/// Answers for the whole request.
+pub(super) fn refuse<S>(call: &mut Call, error: ErrorCode) -> Step<S> {
+    call.note([error].into_iter());
+    let response = OffsetDeleteResponse {
+        error,
+        ..OffsetDeleteResponse::default()
+    };
+    call.answer::<OffsetDelete, S>(&response)
+}
+
 pub(super) fn finish<S>(call: &mut Call, mut op: DeleteOffsetsOp, mut answer: OffsetDeleteResponse) -> Step<S> {
     if answer.error == ErrorCode::None {
         for (at, topic) in op.asked.into_iter().zip(std::mem::take(&mut answer.topics)) {

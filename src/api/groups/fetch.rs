@@ -45,9 +45,9 @@ pub(in crate::api) fn start(call: &mut Call, body: &[u8]) -> Step<GroupOp> {
         });
         let name = group.group_id.clone();
         match call.ask_group(&name, part as u32, GroupRequest::Fetch(group)) {
-            Ok(()) => op.remaining += 1,
-            Err(GroupAnswer::Fetch(answer)) => fill(call, &mut op, part as u32, answer),
-            Err(_) => {}
+            None => op.remaining += 1,
+            Some(GroupAnswer::Fetch(answer)) => fill(call, &mut op, part as u32, answer),
+            Some(_) => {}
         }
     }
     settle(call, op)

@@ -14,6 +14,7 @@ pub(super) mod list;
 pub(super) mod sync;
 
 use super::call::{Call, Step};
+use super::state::Shared;
 use crate::group::request::{GroupAnswer, GroupRequest};
 use crate::wire::error::ErrorCode;
 
@@ -31,11 +32,43 @@ pub(crate) enum GroupOp {
     Delete(delete::DeleteOp),
 }
 
+/// Longest wait for the durability of what a request writes: Kafka's `offsets.commit.timeout.ms`.
+pub(super) const WRITE_TIMEOUT_NS: u64 = 5_000_000_000;
+
+impl GroupOp {
+    /// Waits for the disk, not for other members.
+    pub fn writes(&self) -> bool {
+        matches!(
+            self,
+            GroupOp::Commit(_) | GroupOp::DeleteOffsets(_) | GroupOp::Delete(_)
+        )
+    }
+}
+
+/// Sees to it that a request that waits for the disk does not wait for ever.
+pub(super) fn note(call: &Call, shared: &mut Shared, step: &Step<GroupOp>) {
+    if let Step::Wait(op) = step
+        && op.writes()
+    {
+        shared.overdue.note_until(call.cx.now.mono_ns + WRITE_TIMEOUT_NS);
+    }
+}
+
+/// The disk did not make it durable in time. It may do so later, as in Kafka; the late answer finds a dead key.
+pub(super) fn expire(call: &mut Call, op: GroupOp) -> Step<GroupOp> {
+    match op {
+        GroupOp::Commit(op) => commit::settle(call, op),
+        GroupOp::DeleteOffsets(_) => delete_offsets::refuse(call, ErrorCode::CoordinatorNotAvailable),
+        GroupOp::Delete(op) => delete::give_up(call, op),
+        op => Step::Wait(op),
+    }
+}
+
 /// Asks the coordinator of one group, and waits for it.
 fn ask(call: &mut Call, group: &str, request: GroupRequest, op: GroupOp) -> Step<GroupOp> {
     match call.ask_group(group, 0, request) {
-        Ok(()) => Step::Wait(op),
-        Err(answer) => finish(call, op, 0, answer),
+        None => Step::Wait(op),
+        Some(answer) => finish(call, op, 0, answer),
     }
 }
 
@@ -96,8 +129,8 @@ impl Parts {
             let Some(first) = names.first().cloned() else { continue };
             let part = parts.places.len() as u32;
             match call.ask_group(&first, part, request(names)) {
-                Ok(()) => parts.remaining += 1,
-                Err(answer) => give(part as usize, answer),
+                None => parts.remaining += 1,
+                Some(answer) => give(part as usize, answer),
             }
             parts.places.push(places);
         }

@@ -582,3 +582,19 @@ fn a_broker_that_stops_answers_members_that_wait_for_others() {
     c.node.signal(0, c.now, Event::Drain, &mut c.disk);
     assert_eq!(c.receive::<JoinGroup>(9).error, ErrorCode::CoordinatorNotAvailable);
 }
+
+#[test]
+fn a_commit_that_the_disk_does_not_make_durable_is_answered_after_five_seconds() {
+    let mut c = Cluster::start(1);
+    c.find();
+    assert_eq!(c.commit("g", 7), ErrorCode::None);
+    c.node.set_faults(&IoFaults {
+        stalled_until_ns: c.now.mono_ns + 60_000_000_000,
+        ..IoFaults::default()
+    });
+    let start = c.now.mono_ns;
+    assert_eq!(c.commit("g", 8), ErrorCode::CoordinatorNotAvailable);
+    let waited_ms = (c.now.mono_ns - start) / 1_000_000;
+    assert!((5_000..5_200).contains(&waited_ms), "{waited_ms} ms");
+    assert_eq!(c.offset("g"), 7, "what is not durable is not shown");
+}

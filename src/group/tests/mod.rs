@@ -68,9 +68,27 @@ impl Rig {
         let mut out = Outbox::default();
         call(&mut self.groups, self.now, &mut out);
         self.take(out);
+        self.check();
         while !self.hold && !self.writes.is_empty() {
             self.durable();
         }
+    }
+
+    /// Counts kept beside the members agree with them.
+    fn check(&self) {
+        let mut bytes = self.groups.offsets.bytes();
+        for group in self.groups.groups.values() {
+            let members: usize = group.members.values().map(super::member::Member::bytes).sum();
+            assert_eq!(group.bytes, members, "bytes of {}", group.id);
+            bytes += members + size_of::<super::classic::Group>() + 2 * group.id.len();
+            let joining = group.members.values().filter(|member| member.joining.is_some()).count();
+            assert_eq!(group.awaiting_join, joining);
+            let leads = |id: &String| group.members.contains_key(id);
+            assert_eq!(group.leader.is_some(), !group.members.is_empty());
+            assert!(group.leader.iter().all(leads), "the leader is a member");
+            assert!(group.statics.values().all(leads) && group.pending_sync.iter().all(leads));
+        }
+        assert_eq!(self.groups.bytes(), bytes);
     }
 
     fn take(&mut self, out: Outbox) {
