@@ -15,17 +15,18 @@ fn acknowledged_records_survive_every_seed() {
     let one = number("RINGLOG_SIM_SEED");
     let count = number("RINGLOG_SIM_SEEDS").unwrap_or(60);
     let seeds = one.map_or(0..count, |seed| seed..seed + 1);
-    let (mut acked, mut read, mut crashes) = (0, 0, 0);
+    let (mut acked, mut read, mut crashes, mut commits) = (0, 0, 0, 0);
     for seed in seeds {
         eprint!("{seed} ");
         let report = run(seed, Limits::default()).unwrap_or_else(|why| panic!("RINGLOG_SIM_SEED={seed}: {why}"));
         acked += report.acked;
         read += report.read;
         crashes += report.crashes;
+        commits += report.commits;
     }
-    println!("{acked} records acknowledged, {read} read, {crashes} crashes");
+    println!("{acked} records acknowledged, {read} read, {commits} offsets committed, {crashes} crashes");
     assert!(
-        acked > 0 && read >= acked && crashes > 0,
+        acked > 0 && read >= acked && crashes > 0 && commits > 0,
         "the simulation did something"
     );
 }
