@@ -19,7 +19,6 @@ use std::sync::Arc;
 /// frame of nothing but empty partitions must not be followed to its end.
 const PARTS_MAX: usize = 100_000;
 
-
 /// Least wait for durability. Kafka's `timeout.ms` bounds the wait for replicas, its own append being done at once; ours goes
 /// through the disk, so a client that allows next to nothing still gets what one slow flush takes.
 const TIMEOUT_MS_MIN: i32 = 100;

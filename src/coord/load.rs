@@ -11,8 +11,6 @@ use crate::wire::error::ErrorCode;
 
 /// Bytes asked for per step.
 const STEP_BYTES: u32 = 256 << 10;
-/// Request version that gets every batch as it is stored.
-const FETCH_VERSION: i16 = 18;
 /// ListOffsets' name for the start of the log.
 const EARLIEST: i64 = -2;
 
@@ -64,7 +62,6 @@ impl Load {
             max_bytes: STEP_BYTES,
             allow_first_over: true,
             watch_min_bytes: 0,
-            version: FETCH_VERSION,
             read_committed: false,
         })
     }

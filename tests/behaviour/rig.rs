@@ -93,6 +93,7 @@ fn sizes() -> NodeConfig {
         window: 64 << 10,
         segment: 64 << 20,
         retention_check_ms: 300_000,
+        coordinators: 5,
     }
 }
 
