@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use ringlog::sim::rot;
 use ringlog::sim::world::{Limits, run};
 
 fn number(name: &str) -> Option<u64> {
@@ -48,4 +49,24 @@ fn the_same_seed_is_the_same_run() {
             "seed {seed}"
         );
     }
+}
+
+/// Damage of any block of any file of a stopped node: refused or without effect, never another record, never a shorter log.
+#[test]
+fn damage_at_rest_is_noticed_or_harmless() {
+    let one = number("RINGLOG_SIM_SEED");
+    let count = number("RINGLOG_SIM_SEEDS").unwrap_or(12);
+    let seeds = one.map_or(0..count, |seed| seed..seed + 1);
+    let mut sum = rot::RotReport::default();
+    for seed in seeds {
+        let report = rot::run(seed, 100).unwrap_or_else(|why| panic!("RINGLOG_SIM_SEED={seed}: {why}"));
+        sum.starts_refused += report.starts_refused;
+        sum.reads_refused += report.reads_refused;
+        sum.harmless += report.harmless;
+    }
+    println!("{sum:?}");
+    assert!(
+        sum.starts_refused > 0 && sum.reads_refused > 0 && sum.harmless > 0,
+        "each way to end was seen: {sum:?}"
+    );
 }

@@ -49,7 +49,7 @@ fuzz_target!(|input: &[u8]| {
         Some((index.clone(), life))
     );
     for value in [i64::MIN, -1, 0, BASE, index.covered_end, index.max_timestamp, i64::MAX] {
-        assert!(index.position_for_offset(value) <= index.covered_position);
+        assert!(index.place_of_offset(value, BASE).0 <= index.covered_position);
         assert!(index.position_for_timestamp(value) <= index.covered_position);
     }
 });

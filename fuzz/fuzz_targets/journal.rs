@@ -66,6 +66,7 @@ fn start(found: Recovered) {
     });
     let store = StoreConfig {
         journal: JournalConfig {
+            shard: 0,
             directory: "shards/0".into(),
             file_bytes: FILE_BYTES as u64,
             file_count: 4,
@@ -80,6 +81,8 @@ fn start(found: Recovered) {
         backlog_bytes_max: 256 << 10,
         retention_check_ms: 100,
         producer_expiration_ms: 86_400_000,
+        open_segments_max: 10,
+        mark_after_ms: 1000,
         disk_reserve_bytes: 0,
         segment_bytes_max: u64::MAX,
     };
@@ -117,7 +120,11 @@ fuzz_target!(|input: &[u8]| {
     let shape = draw.byte();
     let checkpoint = (shape & 2 != 0).then(|| draw_checkpoint(&mut draw).encode().expect("memory"));
     let contents = match shape & 1 {
-        0 => vec![draw.rest().to_vec()],
+        0 => {
+            let mut content = draw.rest().to_vec();
+            content.resize(content.len().next_multiple_of(4096).max(4096), 0);
+            vec![content]
+        }
         _ => draw_files(&mut draw),
     };
     let file = |(seq, content): (u64, Vec<u8>)| JournalFile {
@@ -126,8 +133,8 @@ fuzz_target!(|input: &[u8]| {
         content: Bytes::from(content),
     };
     let files: Vec<JournalFile> = (1..).zip(contents).map(file).collect();
-    let found = recover([checkpoint.as_deref(), None], files.clone());
-    let again = recover([checkpoint.as_deref(), None], files);
+    let found = recover(0, [checkpoint.as_deref(), None], files.clone());
+    let again = recover(0, [checkpoint.as_deref(), None], files);
     assert_eq!(
         format!("{found:?}"),
         format!("{again:?}"),

@@ -117,6 +117,7 @@ pub fn block_of(frames: &[Vec<u8>], fields: impl FnOnce(&mut Block)) -> (Vec<u8>
         bytes.extend_from_slice(content);
     }
     let mut header = Block {
+        shard: 0,
         run_id: 1,
         lsn: 1,
         durable_lsn: 0,
@@ -150,6 +151,7 @@ pub fn draw_checkpoint(draw: &mut Draw) -> Checkpoint {
         start_lsn: draw.number() as u64,
         start_prev_crc: u32::from(draw.byte()),
         meta_end: draw.number(),
+        durable_lsn: u64::from(draw.byte() % 4),
         ..Checkpoint::default()
     };
     for partition in 0..u32::from(draw.byte() % 4) {

@@ -23,6 +23,8 @@ use std::time::Duration;
 const WHOLE_FILE_MAX: u64 = 256 << 20;
 /// Deleted bytes per second, so that freeing many large files does not starve the log's own writes.
 const DELETE_BYTES_PER_S: u64 = 4 << 30;
+/// A file with content in every data directory.
+const EXISTING: &str = "ringlog.format";
 /// Pauses shorter than this are saved up.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 
@@ -204,6 +206,10 @@ impl Files for JobFiles {
         // `flock` belongs to the open file description, so it outlives this descriptor.
         file.try_lock().map_err(|_| Errno(libc::EWOULDBLOCK))
     }
+    async fn share(&self, file: &Handle) -> FileResult<()> {
+        let file = File::from(file.duplicate().map_err(io_errno)?);
+        file.try_lock_shared().map_err(|_| Errno(libc::EWOULDBLOCK))
+    }
     async fn rename(&self, from: &FilePath, to: &FilePath) -> FileResult<()> {
         glommio::io::rename(self.path(&from.0), self.path(&to.0))
             .await
@@ -289,9 +295,13 @@ pub async fn try_direct(dir: PathBuf) -> Result<(), Refusal> {
     };
     let fill = path.clone();
     let filled = blocking(move || std::fs::write(fill, [0; BLOCK])).await;
-    filled.map_err(|errno| refuse("write", errno))?;
+    let mut name = FilePath(format!(".direct{UNFINISHED}"));
+    match filled {
+        // A full disk has to be served; a file that is there already does as well.
+        Err(Errno(libc::ENOSPC | libc::EDQUOT)) if dir.join(EXISTING).exists() => name = FilePath(EXISTING.into()),
+        filled => filled.map_err(|errno| refuse("write", errno))?,
+    }
     let files = JobFiles::new(Rc::new(Root::new(dir)), None);
-    let name = FilePath(format!(".direct{UNFINISHED}"));
     let read = match files.open(&name).await {
         Ok(handle) => files.read_all(&handle).await,
         Err(errno) => Err(errno),

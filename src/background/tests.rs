@@ -144,6 +144,7 @@ fn a_segment_lives_from_creation_to_deletion() {
         file: FileId(5),
         path: path(name),
         bytes: 1 << 20,
+        keep_free: 0,
     };
     let fd = opened(plane.run(create), 5);
     let on_disk = plane.dir.join(name);
@@ -152,6 +153,8 @@ fn a_segment_lives_from_creation_to_deletion() {
         file: FileId(5),
         path: path(name),
         to: 3 << 20,
+        more: 0,
+        keep_free: 0,
     };
     let key = plane.submit(extend, Some(fd.clone()));
     assert_eq!(plane.answer(key).0, JobResult::Done);
@@ -196,6 +199,7 @@ fn a_journal_file_is_written_with_zeros_and_locked() {
         file: FileId(1),
         path: path("shards/0/journal-1.jnl"),
         bytes,
+        keep_free: 0,
     };
     let fd = opened(plane.run(prepare), 1);
     let on_disk = File::open(plane.dir.join("shards/0/journal-1.jnl")).expect("journal");
@@ -219,6 +223,7 @@ fn many_jobs_at_once_are_all_answered_and_those_of_one_path_in_order() {
                 file: FileId(n),
                 path: path(&format!("topics/t/{n}/0.seg")),
                 bytes: 64 << 10,
+                keep_free: 0,
             };
             plane.submit(create, None)
         })
@@ -257,6 +262,7 @@ fn space_that_cannot_be_had_is_enospc_and_leaves_nothing() {
         file: FileId(1),
         path: path("t/0.seg"),
         bytes: (total + (1 << 30)) & !4095,
+        keep_free: 0,
     };
     match plane.run(create).0 {
         // Beyond what one file may have (EFBIG) on a huge file system.

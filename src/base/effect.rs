@@ -98,6 +98,8 @@ pub enum Job {
         path: FilePath,
         /// Allocation, whole blocks.
         bytes: u64,
+        /// Bytes of the file system that have to stay free, else `ENOSPC`.
+        keep_free: u64,
     },
     /// Make the names in these directories, and their own, durable. A directory that is gone is fine.
     FlushNames {
@@ -112,6 +114,10 @@ pub enum Job {
         path: FilePath,
         /// New size in bytes.
         to: u64,
+        /// Bytes that this adds.
+        more: u64,
+        /// Bytes of the file system that have to stay free, else `ENOSPC`.
+        keep_free: u64,
     },
     /// Cut the open file to `to` bytes (releases allocation behind a sealed segment's end), flushed.
     Truncate {
@@ -138,6 +144,8 @@ pub enum Job {
         path: FilePath,
         /// Size, whole blocks.
         bytes: u64,
+        /// Bytes of the file system that have to stay free, else `ENOSPC`.
+        keep_free: u64,
     },
     /// Replace a small file as a whole: temporary, flush, rename, flush the directory.
     WriteFile {

@@ -62,6 +62,9 @@ pub trait Files {
     async fn flush(&self, file: &Self::Handle) -> FileResult<()>;
     /// Takes the exclusive lock of the open file description; does not wait.
     async fn lock(&self, file: &Self::Handle) -> FileResult<()>;
+    /// Takes a shared lock of the open file description: as long as a write of this process is under way, even after its death, a
+    /// successor that wants the file for itself finds it taken (RELIABILITY mode 13).
+    async fn share(&self, file: &Self::Handle) -> FileResult<()>;
     /// Gives a file another name, replacing what had it.
     async fn rename(&self, from: &FilePath, to: &FilePath) -> FileResult<()>;
     /// Removes a file's name.

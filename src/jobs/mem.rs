@@ -215,6 +215,9 @@ impl Files for MemFiles {
         self.disk.borrow_mut().nodes[*file].locked = true;
         Ok(())
     }
+    async fn share(&self, _file: &usize) -> FileResult<()> {
+        self.step()
+    }
     async fn rename(&self, from: &FilePath, to: &FilePath) -> FileResult<()> {
         self.step()?;
         self.parent_exists(&to.0)?;

@@ -33,12 +33,28 @@ fn at<T>(result: FileResult<T>, step: &str, path: &str) -> Step<T> {
 /// Runs `job` to its end.
 pub async fn run<F: Files>(job: &Job, files: &F) -> JobResult {
     let done = match job {
-        Job::CreateSegment { file, path, bytes } => create_segment(files, *file, path, *bytes).await,
+        Job::CreateSegment {
+            file,
+            path,
+            bytes,
+            keep_free,
+        } => create_segment(files, *file, path, (*bytes, *keep_free)).await,
         Job::FlushNames { directories } => flush_names(files, directories).await,
-        Job::Extend { file, path, to } => extend(files, *file, path, *to).await,
+        Job::Extend {
+            file,
+            path,
+            to,
+            more,
+            keep_free,
+        } => extend(files, *file, path, *to, (*more, *keep_free)).await,
         Job::Truncate { file, path, to } => truncate(files, *file, path, *to).await,
         Job::Open { file, path } => open(files, *file, path).await,
-        Job::PrepareJournal { file, path, bytes } => prepare_journal(files, *file, path, *bytes).await,
+        Job::PrepareJournal {
+            file,
+            path,
+            bytes,
+            keep_free,
+        } => prepare_journal(files, *file, path, (*bytes, *keep_free)).await,
         Job::WriteFile { path, content } => write_file(files, path, content).await,
         Job::ReadFile { path } => read_file(files, path).await,
         Job::DeleteFiles {
@@ -53,11 +69,30 @@ pub async fn run<F: Files>(job: &Job, files: &F) -> JobResult {
     })
 }
 
-async fn create_segment<F: Files>(files: &F, id: FileId, path: &FilePath, bytes: u64) -> Step<JobResult> {
+/// What is kept free is for checkpoints and for the records of deletions: they have to find room when nothing else does.
+async fn respect_reserve<F: Files>(files: &F, path: &FilePath, (more, keep_free): (u64, u64)) -> Step<()> {
+    if keep_free == 0 {
+        return Ok(());
+    }
+    let (free, _) = at(files.space().await, "ask the space for", &path.0)?;
+    let fits = free >= more.saturating_add(keep_free);
+    at(if fits { Ok(()) } else { Err(Errno::ENOSPC) }, "allocate", &path.0)
+}
+
+async fn create_segment<F: Files>(
+    files: &F,
+    id: FileId,
+    path: &FilePath,
+    (bytes, keep_free): (u64, u64),
+) -> Step<JobResult> {
+    respect_reserve(files, path, (bytes, keep_free)).await?;
     for dir in directories_above(&path.0).filter(|dir| !files.dir_known(dir)) {
         make_dir(files, dir).await?;
     }
-    let fill = async |handle: &F::Handle| at(files.allocate(handle, bytes).await, "allocate", &path.0);
+    let fill = async |handle: &F::Handle| {
+        at(files.share(handle).await, "lock", &path.0)?;
+        at(files.allocate(handle, bytes).await, "allocate", &path.0)
+    };
     let handle = create_named(files, path, fill).await?;
     files.bind(id, handle);
     Ok(JobResult::Done)
@@ -82,7 +117,13 @@ async fn flush_names<F: Files>(files: &F, directories: &[FilePath]) -> Step<JobR
     Ok(JobResult::Done)
 }
 
-async fn prepare_journal<F: Files>(files: &F, id: FileId, path: &FilePath, bytes: u64) -> Step<JobResult> {
+async fn prepare_journal<F: Files>(
+    files: &F,
+    id: FileId,
+    path: &FilePath,
+    (bytes, keep_free): (u64, u64),
+) -> Step<JobResult> {
+    respect_reserve(files, path, (bytes, keep_free)).await?;
     make_parents(files, path).await?;
     let fill = async |handle: &F::Handle| {
         // A preallocated but unwritten file would change metadata with each append (RELIABILITY mode 9).
@@ -161,12 +202,14 @@ async fn create_named<F: Files>(
 
 async fn open<F: Files>(files: &F, id: FileId, path: &FilePath) -> Step<JobResult> {
     let handle = at(files.open(path).await, "open", &path.0)?;
+    at(files.share(&handle).await, "lock", &path.0)?;
     files.bind(id, handle);
     Ok(JobResult::Done)
 }
 
-async fn extend<F: Files>(files: &F, id: FileId, path: &FilePath, to: u64) -> Step<JobResult> {
+async fn extend<F: Files>(files: &F, id: FileId, path: &FilePath, to: u64, room: (u64, u64)) -> Step<JobResult> {
     let handle = at(files.bound(id).ok_or(Errno::EBADF), "extend", &path.0)?;
+    respect_reserve(files, path, room).await?;
     at(files.allocate(&handle, to).await, "allocate", &path.0)?;
     Ok(JobResult::Done)
 }

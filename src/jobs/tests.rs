@@ -91,6 +91,7 @@ fn segment(name: &str) -> Job {
         file: FileId(7),
         path: path(name),
         bytes: 8 * BLOCK as u64,
+        keep_free: 0,
     }
 }
 
@@ -164,6 +165,7 @@ fn a_journal_file_is_absent_or_fully_written_and_locked_when_handed_over() {
         file: FileId(1),
         path: path("shards/0/journal-1.jnl"),
         bytes,
+        keep_free: 0,
     };
     crash_everywhere(&[], &job, |disk, done| match disk.content("shards/0/journal-1.jnl") {
         Some(content) => assert_eq!(content.len(), bytes as usize),
@@ -181,6 +183,7 @@ fn a_full_disk_is_reported_and_leaves_nothing_behind() {
         file: FileId(7),
         path: path("topics/t/0/0.seg"),
         bytes: 1 << 40,
+        keep_free: 0,
     };
     match block_on_ready(run(&job, &files)) {
         JobResult::Failed { errno, what } => {
@@ -193,6 +196,37 @@ fn a_full_disk_is_reported_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn what_is_to_stay_free_stays_free() {
+    let files = MemFiles::new(u32::MAX);
+    let JobResult::Space { free, .. } = block_on_ready(run(&Job::DiskSpace, &files)) else {
+        panic!("space is told")
+    };
+    let create = |name: &str, bytes, keep_free| Job::CreateSegment {
+        file: FileId(bytes),
+        path: path(name),
+        bytes,
+        keep_free,
+    };
+    let refused = block_on_ready(run(&create("t/0.seg", free - 4096, 8192), &files));
+    assert!(matches!(refused, JobResult::Failed { errno: 28, .. }), "{refused:?}");
+    assert_eq!(
+        block_on_ready(run(&create("t/1.seg", free - 8192, 8192), &files)),
+        JobResult::Done
+    );
+    let extend = Job::Extend {
+        file: FileId(free - 8192),
+        path: path("t/1.seg"),
+        to: free - 4096,
+        more: 4096,
+        keep_free: 8192,
+    };
+    assert!(matches!(
+        block_on_ready(run(&extend, &files)),
+        JobResult::Failed { errno: 28, .. }
+    ));
+}
+
+#[test]
 fn extend_and_truncate_work_on_the_bound_file_only() {
     let files = MemFiles::new(u32::MAX);
     let seg = path("t/0.seg");
@@ -200,6 +234,8 @@ fn extend_and_truncate_work_on_the_bound_file_only() {
         file: FileId(7),
         path: seg.clone(),
         to,
+        more: 0,
+        keep_free: 0,
     };
     assert!(matches!(
         block_on_ready(run(&extend(4096), &files)),
@@ -209,6 +245,7 @@ fn extend_and_truncate_work_on_the_bound_file_only() {
         file: FileId(7),
         path: seg.clone(),
         bytes: 4096,
+        keep_free: 0,
     };
     assert_eq!(block_on_ready(run(&create, &files)), JobResult::Done);
     assert_eq!(block_on_ready(run(&extend(3 * 4096), &files)), JobResult::Done);

@@ -3,7 +3,8 @@
 //! Layout: header, frames back to back, zeros up to a whole number of 4 KiB blocks. The header checksum covers the header,
 //! which holds lsn, run id, the previous block's checksum and a checksum over the frames' checksums; every frame guards its
 //! own payload. So a block is accepted only as the next lsn of the expected run, and a recycled file's old blocks never are.
-//! `durable_lsn` (what was known durable when the block was issued) tells a torn tail from damage (RELIABILITY mode 4).
+//! `durable_lsn` (what was known durable when the block was issued) tells a torn tail from damage (RELIABILITY mode 4). A block
+//! without frames is a *mark*: it only says that the block before it is durable.
 
 use crate::base::buf::block_ceil;
 use crate::base::planted::{self, Planted};
@@ -31,7 +32,7 @@ pub const LSN_MAX: Lsn = 1 << 62;
 struct BlockHeader {
     magic: u32,
     version: u16,
-    reserved: u16,
+    shard: u16,
     run_id: u64,
     lsn: u64,
     durable_lsn: u64,
@@ -45,6 +46,8 @@ struct BlockHeader {
 /// A block's header as plain values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Block {
+    /// Whose it is.
+    pub shard: u16,
     /// Grows with each start of the shard.
     pub run_id: u64,
     /// Position in the journal's order.
@@ -68,6 +71,10 @@ impl Block {
     pub fn disk_len(&self) -> usize {
         block_ceil(self.len as usize)
     }
+    /// True for a block that holds nothing and only says what is durable.
+    pub fn is_mark(&self) -> bool {
+        self.frame_count == 0
+    }
 }
 
 /// Extends the checksum over frame checksums by one frame.
@@ -80,7 +87,7 @@ pub fn encode(block: &Block, out: &mut [u8]) -> u32 {
     let header = BlockHeader {
         magic: BLOCK_MAGIC,
         version: BLOCK_VERSION,
-        reserved: 0,
+        shard: block.shard,
         run_id: block.run_id,
         lsn: block.lsn,
         durable_lsn: block.durable_lsn,
@@ -115,6 +122,7 @@ pub fn decode_header(bytes: &[u8]) -> Option<Block> {
         return None;
     }
     Some(Block {
+        shard: archived.shard.to_native(),
         run_id,
         lsn,
         durable_lsn: archived.durable_lsn.to_native(),

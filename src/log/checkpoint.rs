@@ -14,18 +14,24 @@ use rkyv::{Archive, Deserialize, Serialize};
 
 const CHECKPOINT_MAGIC: u32 = 0x3143_4c52;
 /// Format version of checkpoints.
-const CHECKPOINT_VERSION: u32 = 2;
+const CHECKPOINT_VERSION: u32 = 3;
 const PREFIX: usize = 16;
 
 /// A shard's state up to the journal block before `start_lsn`.
 #[derive(Clone, Debug, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Checkpoint {
+    /// Whose it is.
+    pub shard: u16,
     /// Grows with each checkpoint of the shard.
     pub generation: u64,
     /// First block to replay, at least 1. It is the first block of a journal file.
     pub start_lsn: Lsn,
     /// Checksum of the block before it (0 before the first).
     pub start_prev_crc: u32,
+    /// The last block that was durable when this was written: a journal that ends before it has lost something.
+    pub durable_lsn: Lsn,
+    /// The journal's files: (number in the name, bytes). None of them may be missing or shorter.
+    pub journal: Vec<(u64, u64)>,
     /// Partitions of this shard.
     pub partitions: Vec<PartitionCheckpoint>,
     /// Shard 0: number of metadata records contained in `image`.
@@ -38,9 +44,12 @@ impl Default for Checkpoint {
     /// Of a shard that has nothing.
     fn default() -> Self {
         Checkpoint {
+            shard: 0,
             generation: 0,
             start_lsn: 1,
             start_prev_crc: 0,
+            durable_lsn: 0,
+            journal: Vec::new(),
             partitions: Vec::new(),
             meta_end: 0,
             image: Vec::new(),
@@ -147,6 +156,9 @@ impl Checkpoint {
             return Some(format!("block {}, generation {}", self.start_lsn, self.generation));
         }
         let is_offset = |offset: i64| (0..OFFSET_MAX).contains(&offset);
+        if self.durable_lsn >= LSN_MAX {
+            return Some(format!("durable block {}", self.durable_lsn));
+        }
         if !is_offset(self.meta_end) {
             return Some(format!("metadata record {}", self.meta_end));
         }
@@ -164,25 +176,36 @@ impl Checkpoint {
         ))
     }
 
-    /// The newest intact of two copies. Both missing = a new shard; present copies that are all damaged = an error.
-    pub fn newest(copies: [Option<&[u8]>; 2]) -> Result<Option<Checkpoint>, String> {
+    /// The newest intact of a shard's two copies. Both missing = a new shard; present copies that are all damaged = an error. The text
+    /// beside a checkpoint says what is wrong with the other copy.
+    #[allow(clippy::type_complexity)]
+    pub fn newest(shard: u16, copies: [Option<&[u8]>; 2]) -> Result<Option<(Checkpoint, Option<String>)>, String> {
         let newer = |old: &Checkpoint, new: &Checkpoint| {
             (old.generation < new.generation) != planted::is(Planted::StaleCheckpoint)
         };
         let mut best: Option<Checkpoint> = None;
         let mut faults = Vec::new();
         for (name, copy) in ["checkpoint.a", "checkpoint.b"].iter().zip(copies) {
-            match copy.map(Checkpoint::decode) {
+            match copy.map(|bytes| Checkpoint::decode(bytes)?.of_shard(shard)) {
                 None => {}
                 Some(Ok(found)) if best.as_ref().is_none_or(|b| newer(b, &found)) => best = Some(found),
                 Some(Ok(_)) => {}
                 Some(Err(fault)) => faults.push(format!("{name}: {fault}")),
             }
         }
-        if best.is_none() && !faults.is_empty() {
-            return Err(faults.join("; "));
+        let faults = (!faults.is_empty()).then(|| faults.join("; "));
+        match (best, faults) {
+            (None, Some(faults)) => Err(faults),
+            (best, faults) => Ok(best.map(|best| (best, faults))),
         }
-        Ok(best)
+    }
+
+    fn of_shard(self, shard: u16) -> Result<Checkpoint, String> {
+        if self.shard == shard {
+            Ok(self)
+        } else {
+            Err(format!("it belongs to shard {}, not to shard {shard}", self.shard))
+        }
     }
 }
 
@@ -202,16 +225,19 @@ mod tests {
             ..Default::default()
         };
         let (a, b) = (new.encode().expect("encodes"), old.encode().expect("encodes"));
-        assert_eq!(Checkpoint::newest([Some(&a), Some(&b)]), Ok(Some(new)));
+        assert_eq!(Checkpoint::newest(0, [Some(&a), Some(&b)]), Ok(Some((new, None))));
         let mut torn = a.to_vec();
         let last = torn.len() - 1;
         torn[last] ^= 0x80;
-        assert_eq!(Checkpoint::newest([Some(&torn), Some(&b)]), Ok(Some(old)));
-        assert_eq!(Checkpoint::newest([None, None]), Ok(None));
+        let fault = Some("checkpoint.a: checkpoint checksum is wrong".to_string());
+        assert_eq!(Checkpoint::newest(0, [Some(&torn), Some(&b)]), Ok(Some((old, fault))));
+        assert_eq!(Checkpoint::newest(0, [None, None]), Ok(None));
         assert!(
-            Checkpoint::newest([Some(&torn), None]).is_err(),
+            Checkpoint::newest(0, [Some(&torn), None]).is_err(),
             "damage is not taken for an empty shard"
         );
+        let foreign = Checkpoint::newest(1, [Some(&a), None]).expect_err("another shard's");
+        assert!(foreign.contains("belongs to shard 0"), "{foreign}");
     }
 
     #[test]
@@ -235,7 +261,8 @@ mod tests {
             Checkpoint::decode(&saved.encode().expect("encodes"))
         };
         assert!(with(|_| {}).is_ok());
-        let changes: [fn(&mut Checkpoint); 8] = [
+        let changes: [fn(&mut Checkpoint); 9] = [
+            |c| c.durable_lsn = u64::MAX,
             |c| c.start_lsn = 0,
             |c| c.start_lsn = u64::MAX,
             |c| c.generation = u64::MAX,

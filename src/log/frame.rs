@@ -127,6 +127,10 @@ pub enum FrameError {
     Offsets,
     /// Payload checksum wrong.
     Payload,
+    /// A good frame of another partition.
+    Foreign,
+    /// A good frame that does not continue the one before; its first offset.
+    Order(i64),
 }
 
 impl std::fmt::Display for FrameError {
@@ -138,6 +142,8 @@ impl std::fmt::Display for FrameError {
             FrameError::Header => write!(f, "frame header checksum is wrong"),
             FrameError::Offsets => write!(f, "frame holds offsets that cannot be"),
             FrameError::Payload => write!(f, "frame payload checksum is wrong"),
+            FrameError::Foreign => write!(f, "the frame belongs to another partition"),
+            FrameError::Order(offset) => write!(f, "the frame with offset {offset} does not belong there"),
         }
     }
 }

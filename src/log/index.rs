@@ -64,13 +64,15 @@ impl Index {
         self.max_timestamp = self.max_timestamp.max(max_timestamp);
     }
 
-    /// Where to start reading for `offset`: the last entry at or before it, else the segment's start.
-    pub fn position_for_offset(&self, offset: i64) -> u64 {
+    /// Where to start reading for `offset`, and the offset that begins there: the last entry at or before it, else the start of the
+    /// segment, which begins at `base_offset`.
+    pub fn place_of_offset(&self, offset: i64, base_offset: i64) -> (u64, i64) {
         if offset >= self.covered_end {
-            return self.covered_position;
+            return (self.covered_position, self.covered_end);
         }
         let behind = self.entries.partition_point(|e| e.base_offset <= offset);
-        behind.checked_sub(1).map_or(0, |i| self.entries[i].position)
+        let entry = behind.checked_sub(1).and_then(|i| self.entries.get(i));
+        entry.map_or((0, base_offset), |e| (e.position, e.base_offset))
     }
 
     /// Where to start scanning for the first record with a timestamp of at least `timestamp`: everything before has smaller ones.
@@ -161,10 +163,10 @@ mod tests {
     #[test]
     fn finds_the_frame_before_an_offset_and_before_a_timestamp() {
         let index = sample();
-        assert_eq!(index.position_for_offset(100), 0);
-        assert_eq!(index.position_for_offset(119), 0);
-        assert_eq!(index.position_for_offset(125), 80_000);
-        assert_eq!(index.position_for_offset(200), 400_000);
+        assert_eq!(index.place_of_offset(100, 100), (0, 100));
+        assert_eq!(index.place_of_offset(119, 100), (0, 100));
+        assert_eq!(index.place_of_offset(125, 100), (80_000, 120));
+        assert_eq!(index.place_of_offset(200, 100), (400_000, 200));
         assert_eq!(index.position_for_timestamp(0), 0);
         assert_eq!(index.position_for_timestamp(5), 160_000);
         assert_eq!(index.position_for_timestamp(99), 400_000);

@@ -15,9 +15,14 @@ use crate::log::frame::{FRAME_HEADER, Frame, FrameKind, encode_header};
 use bytes::Bytes;
 use std::collections::VecDeque;
 
+/// A journal without room on a full disk may grow to so many times its files.
+const EMERGENCY_GROWTH: usize = 2;
+
 /// Sizes of a shard's journal.
 #[derive(Clone, Debug)]
 pub struct JournalConfig {
+    /// Whose it is.
+    pub shard: u16,
     /// Directory of the shard, below the data directory.
     pub directory: String,
     /// Bytes of each file, whole blocks.
@@ -109,6 +114,8 @@ pub struct RecoveredFile {
     pub file: FileId,
     /// Number in the name.
     pub seq: u64,
+    /// Its size.
+    pub bytes: u64,
     /// First and last lsn needed from it, and the checksum before the first; `None` when nothing in it is needed.
     pub content: Option<(Lsn, Lsn, u32)>,
 }
@@ -122,6 +129,8 @@ pub struct JournalStart {
     pub last_lsn: Lsn,
     /// Its checksum.
     pub last_crc: u32,
+    /// The last block is a mark.
+    pub is_marked: bool,
     /// Files by seq.
     pub files: Vec<RecoveredFile>,
 }
@@ -148,8 +157,10 @@ pub struct Journal {
     /// The last attempt to make a file failed; wait for [`Journal::grow_again`].
     growth_paused: bool,
     written_bytes: u64,
-    next_seq: u64,
-    file_total: usize,
+    /// All files: number in the name, bytes. Numbers rise by one, so that a missing file shows.
+    files: Vec<(u64, u64)>,
+    /// The last block is a mark, or there is none.
+    is_marked: bool,
 }
 
 impl Journal {
@@ -184,8 +195,8 @@ impl Journal {
             pending: VecDeque::new(),
             inflight: VecDeque::new(),
             active: None,
-            next_seq: start.files.iter().map(|f| f.seq + 1).max().unwrap_or(1),
-            file_total: start.files.len(),
+            files: start.files.iter().map(|f| (f.seq, f.bytes)).collect(),
+            is_marked: start.is_marked || start.last_lsn == 0,
             full,
             spare,
             preparing: None,
@@ -223,6 +234,10 @@ impl Journal {
     pub fn backlog_bytes(&self) -> usize {
         let open = self.block_start.map_or(0, |start| self.chunk.filled() - start);
         open + self.pending.iter().map(|b| b.data.len()).sum::<usize>()
+    }
+    /// True when a block waits for a file.
+    pub fn is_full(&self) -> bool {
+        !self.pending.is_empty() && self.inflight.is_empty() && self.spare.is_empty()
     }
     /// True when nothing is staged, pending or in flight.
     pub fn is_quiet(&self) -> bool {
@@ -294,12 +309,29 @@ impl Journal {
         self.chunk.skip(BLOCK_HEADER);
     }
 
+    /// True when a block says that the last one with content is durable, or there is none, or no file takes another block.
+    pub fn is_marked(&self) -> bool {
+        let has_room = |a: &UsedFile| a.position + BLOCK as u64 <= self.config.file_bytes;
+        self.is_marked || (self.spare.is_empty() && !self.active.as_ref().is_some_and(has_room))
+    }
+
+    /// When nothing is under way: a block that says that the last one is durable. Without it damage of the last block could not be
+    /// told from a write that a crash has torn, and would cost acknowledged records without a word.
+    pub fn mark(&mut self) {
+        if self.is_quiet() && !self.is_marked() {
+            self.open_block(0);
+            self.seal();
+        }
+    }
+
     /// Closes the open block: pads, writes its header, freezes it.
     fn seal(&mut self) {
         let Some(start) = self.block_start.take() else { return };
         let len = self.chunk.filled() - start;
         self.chunk.skip(block_ceil(len) - len);
+        self.is_marked = self.staged.is_empty();
         let header = Block {
+            shard: self.config.shard,
             run_id: self.run_id,
             lsn: self.last_lsn + 1,
             durable_lsn: self.durable_lsn,
@@ -404,25 +436,37 @@ impl Journal {
         Some(self.durable_lsn)
     }
 
-    /// Orders one more file when there are fewer than configured and none is being prepared.
+    /// True while files are being added.
+    pub fn is_growing(&self) -> bool {
+        self.preparing.is_some() || (!self.growth_paused && self.files.len() < self.config.file_count)
+    }
+
+    /// Orders one more file when there are fewer than configured and none is being prepared; it leaves `reserve` bytes of the disk
+    /// free. While `is_blocked` nothing can be reclaimed: a journal without any room then gets more files than configured, out of
+    /// the reserve, since deleting topics needs a place to be written down.
     pub fn prepare_files(
         &mut self,
         next_file: &mut impl FnMut() -> FileId,
         next_job: &mut impl FnMut() -> JobKey,
+        (reserve, is_blocked): (u64, bool),
         out: &mut Effects,
     ) {
-        if self.growth_paused || self.preparing.is_some() || self.file_total >= self.config.file_count {
+        let is_stuck = is_blocked && self.spare.is_empty() && self.active.is_none();
+        let most = self.config.file_count * if is_stuck { EMERGENCY_GROWTH } else { 1 };
+        if self.growth_paused || self.preparing.is_some() || self.files.len() >= most {
             return;
         }
+        let keep_free = if is_stuck || self.files.is_empty() { 0 } else { reserve };
         let (file, key) = (next_file(), next_job());
-        let path = FilePath(format!("{}/journal-{:06}.jnl", self.config.directory, self.next_seq));
-        self.next_seq += 1;
+        let seq = self.files.iter().map(|(seq, _)| seq + 1).max().unwrap_or(1);
+        let path = FilePath(format!("{}/journal-{seq:06}.jnl", self.config.directory));
         out.push(Effect::Job {
             key,
             job: Job::PrepareJournal {
                 file,
                 path,
                 bytes: self.config.file_bytes,
+                keep_free,
             },
         });
         self.preparing = Some((key, file));
@@ -435,7 +479,8 @@ impl Journal {
         };
         if ready {
             self.spare.push(file);
-            self.file_total += 1;
+            let seq = self.files.iter().map(|(seq, _)| seq + 1).max().unwrap_or(1);
+            self.files.push((seq, self.config.file_bytes));
         }
         self.growth_paused = !ready;
         true
@@ -446,7 +491,7 @@ impl Journal {
         format!(
             "journal of {} files: {} full, {} spare, active {:?}, last lsn {}, durable {}, {} staged, {} pending, {} in flight, \
              preparing {}, growth paused {}",
-            self.file_total,
+            self.files.len(),
             self.full.len(),
             self.spare.len(),
             self.active,
@@ -462,7 +507,11 @@ impl Journal {
 
     /// Files there are.
     pub fn file_total(&self) -> usize {
-        self.file_total
+        self.files.len()
+    }
+    /// All files: number in the name, bytes.
+    pub fn files(&self) -> &[(u64, u64)] {
+        &self.files
     }
     /// Tries again to make files after a failure.
     pub fn grow_again(&mut self) {

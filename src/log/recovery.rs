@@ -62,6 +62,12 @@ pub struct Recovered {
     pub start_lsn: Lsn,
     /// Checksum of the block before it.
     pub start_prev_crc: u32,
+    /// Journal files that the checkpoint names.
+    pub noted_files: usize,
+    /// The last block that the checkpoint knows durable.
+    pub noted_lsn: Lsn,
+    /// What is wrong with the checkpoint copy that was not used.
+    pub bad_copy: Option<String>,
     /// Partitions with state, deleted ones included (the image knows).
     pub partitions: BTreeMap<PartitionId, RecoveredPartition>,
     /// Encoded image of the checkpoint (empty = none).
@@ -85,9 +91,27 @@ impl std::fmt::Display for Damage {
 }
 
 /// Recovers a shard from its two checkpoint copies (`None` = file missing) and all its journal files.
-pub fn recover(checkpoints: [Option<&[u8]>; 2], files: Vec<JournalFile>) -> Result<Recovered, Damage> {
-    let checkpoint = Checkpoint::newest(checkpoints).map_err(Damage)?.unwrap_or_default();
+pub fn recover(shard: u16, checkpoints: [Option<&[u8]>; 2], files: Vec<JournalFile>) -> Result<Recovered, Damage> {
+    let newest = Checkpoint::newest(shard, checkpoints).map_err(Damage)?;
+    let (checkpoint, bad_copy) = newest.unwrap_or_default();
+    let hint = bad_copy.clone();
+    recover_from(shard, (checkpoint, bad_copy), files).map_err(|Damage(why)| match hint {
+        Some(hint) => Damage(format!("{why} ({hint}, so that an older state had to do)")),
+        None => Damage(why),
+    })
+}
+
+fn recover_from(
+    shard: u16,
+    (checkpoint, bad_copy): (Checkpoint, Option<String>),
+    files: Vec<JournalFile>,
+) -> Result<Recovered, Damage> {
+    refuse_missing(&checkpoint.journal, &files)?;
+    let (noted_files, durable_lsn) = (checkpoint.journal.len(), checkpoint.durable_lsn);
     let mut state = Recovered {
+        noted_files,
+        noted_lsn: durable_lsn,
+        bad_copy,
         generation: checkpoint.generation,
         start_lsn: checkpoint.start_lsn,
         start_prev_crc: checkpoint.start_prev_crc,
@@ -110,15 +134,45 @@ pub fn recover(checkpoints: [Option<&[u8]>; 2], files: Vec<JournalFile>) -> Resu
             },
         );
     }
-    let mut replay = Replay::new(&state, &files);
+    let mut replay = Replay::new(shard, &state, &files);
+    replay.refuse_foreign()?;
     replay.run(&mut state)?;
     replay.refuse_damage(state.start_lsn)?;
+    replay.refuse_short(durable_lsn)?;
     state.journal = replay.finish(&files);
+    state.journal.is_marked |= state.journal.last_lsn <= durable_lsn;
     Ok(state)
+}
+
+/// Files are numbered from 1 without a gap, and none that the checkpoint knows is missing or cut short.
+fn refuse_missing(noted: &[(u64, u64)], files: &[JournalFile]) -> Result<(), Damage> {
+    let last = files.iter().map(|f| f.seq).max().unwrap_or(0);
+    let named = noted.iter().copied().chain((1..=last).map(|seq| (seq, 0)));
+    for (seq, bytes) in named {
+        let Some(file) = files.iter().find(|f| f.seq == seq) else {
+            return Err(Damage(format!(
+                "journal-{seq:06}.jnl is missing: acknowledged records may be only there. Put the file back"
+            )));
+        };
+        let found = file.content.len() as u64;
+        if found < bytes || found == 0 || !found.is_multiple_of(BLOCK as u64) {
+            let wanted = if bytes > 0 {
+                format!(" instead of {bytes}")
+            } else {
+                String::new()
+            };
+            return Err(Damage(format!(
+                "journal-{seq:06}.jnl was cut to {found} bytes{wanted}: acknowledged records may be only in what is gone. Restore the \
+                 file from a backup"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The walk over the journal's blocks.
 struct Replay<'a> {
+    shard: u16,
     files: &'a [JournalFile],
     /// First block of each file, if it is one.
     heads: Vec<Option<Block>>,
@@ -126,14 +180,17 @@ struct Replay<'a> {
     run_id: u64,
     lsn: Lsn,
     crc: u32,
+    is_marked: bool,
     /// File being read and the position behind its last accepted block.
     at: Option<(usize, usize)>,
 }
 
 impl<'a> Replay<'a> {
-    fn new(state: &Recovered, files: &'a [JournalFile]) -> Self {
+    fn new(shard: u16, state: &Recovered, files: &'a [JournalFile]) -> Self {
         let heads = files.iter().map(|f| block::decode_header(&f.content)).collect();
         Replay {
+            shard,
+            is_marked: false,
             files,
             heads,
             used: BTreeMap::new(),
@@ -157,6 +214,7 @@ impl<'a> Replay<'a> {
                 .or_insert((header.lsn, header.lsn, header.prev_crc));
             first.1 = header.lsn;
             (self.run_id, self.lsn, self.crc) = (header.run_id, header.lsn, header.header_crc);
+            self.is_marked = header.is_mark();
             self.at = Some((index, at + header.disk_len()));
             state.replayed_bytes += header.disk_len() as u64;
         }
@@ -193,7 +251,42 @@ impl<'a> Replay<'a> {
 
     fn continues(&self, header: &Block) -> bool {
         let later = planted::is(Planted::RecoveryOrder) && header.lsn > self.lsn;
-        (later || header.lsn == self.lsn + 1 && header.prev_crc == self.crc) && header.run_id >= self.run_id
+        (later || header.lsn == self.lsn + 1 && header.prev_crc == self.crc)
+            && header.run_id >= self.run_id
+            && header.shard == self.shard
+    }
+
+    fn refuse_foreign(&self) -> Result<(), Damage> {
+        let foreign =
+            |(file, head): (&JournalFile, &Option<Block>)| Some((file.seq, head.filter(|h| h.shard != self.shard)?));
+        match self.files.iter().zip(&self.heads).find_map(foreign) {
+            None => Ok(()),
+            Some((seq, head)) => Err(Damage(format!(
+                "journal-{seq:06}.jnl belongs to shard {}, not to shard {}. Put every file back in its place",
+                head.shard, self.shard
+            ))),
+        }
+    }
+
+    /// A checkpoint knew blocks that are no longer there.
+    fn refuse_short(&self, durable_lsn: Lsn) -> Result<(), Damage> {
+        if self.lsn >= durable_lsn {
+            return Ok(());
+        }
+        Err(Damage(format!(
+            "the journal ends at block {}, {}, but the checkpoint says that block {durable_lsn} was durable; acknowledged records would be \
+             lost. Restore the journal files from a backup",
+            self.lsn,
+            self.place()
+        )))
+    }
+
+    /// Where the last accepted block ends.
+    fn place(&self) -> String {
+        match self.at {
+            Some((index, at)) => format!("at byte {at} of journal-{:06}.jnl", self.files[index].seq),
+            None => "before the first file's first block".into(),
+        }
     }
 
     /// After the last accepted block: does any later block prove that the next one had been durable?
@@ -206,9 +299,11 @@ impl<'a> Replay<'a> {
                 };
                 if header.lsn > missing && header.durable_lsn >= missing && header.run_id >= self.run_id {
                     return Err(Damage(format!(
-                        "journal block {missing} is missing or damaged, but block {} in journal-{:06}.jnl at {at} proves that it was durable; \
-                         acknowledged records would be lost. Restore the file from a backup or another replica",
-                        header.lsn, file.seq
+                        "journal block {missing} is missing or damaged (the block before it ends {}), but block {} in journal-{:06}.jnl at \
+                         byte {at} proves that it was durable; acknowledged records would be lost. Restore the file from a backup",
+                        self.place(),
+                        header.lsn,
+                        file.seq
                     )));
                 }
             }
@@ -237,12 +332,14 @@ impl<'a> Replay<'a> {
         let files = files.iter().enumerate().map(|(i, f)| RecoveredFile {
             file: f.file,
             seq: f.seq,
+            bytes: f.content.len() as u64,
             content: self.used.get(&i).copied(),
         });
         JournalStart {
             run_id: highest_run + 1,
             last_lsn: self.lsn,
             last_crc: self.crc,
+            is_marked: self.is_marked,
             files: files.collect(),
         }
     }

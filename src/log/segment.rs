@@ -191,35 +191,51 @@ pub struct Stretch {
     pub next_position: u64,
     /// Bytes that the frame at `next_position` needs, when its header was seen but not all of it.
     pub next_len: Option<usize>,
+    /// What is wrong at `next_position`: damage.
+    pub fault: Option<FrameError>,
 }
 
 /// Cuts `bytes`, read from `at` on (a position where a frame may start once `from` is reached), into verified frames of `partition`.
-/// Stops before a frame that is not wholly there. An error is damage: the position and what is wrong.
-pub fn read_stretch(partition: PartitionId, bytes: &Bytes, at: u64, from: u64) -> Result<Stretch, (u64, FrameError)> {
+/// Stops before a frame that is not wholly there, and before damage. A good frame in the wrong place is damage, too: the first one
+/// has to begin at offset `expects` (where that is known), each other one has to continue the one before.
+pub fn read_stretch(partition: PartitionId, bytes: &Bytes, at: u64, from: u64, expects: Option<i64>) -> Stretch {
     let mut stretch = Stretch {
         next_position: from,
         ..Default::default()
     };
-    let mut index = (from - at) as usize;
+    let mut index = (from.saturating_sub(at)) as usize;
+    let mut expects = expects;
+    let mut prev_crc = None;
     loop {
         index = frame::next_frame_at(bytes, index);
         stretch.next_position = at + index as u64;
         let rest = bytes.get(index..).unwrap_or_default();
         if rest.len() < FRAME_HEADER {
-            return Ok(stretch);
+            return stretch;
         }
         let found = match frame::decode(rest) {
             Ok(found) => found,
             Err(FrameError::Short) => {
                 stretch.next_len = frame_len_hint(rest);
-                return Ok(stretch);
+                return stretch;
             }
-            Err(fault) => return Err((stretch.next_position, fault)),
+            Err(fault) => {
+                stretch.fault = Some(fault);
+                return stretch;
+            }
         };
         if found.partition != partition {
-            return Err((stretch.next_position, FrameError::Header));
+            stretch.fault = Some(FrameError::Foreign);
+            return stretch;
         }
         if found.kind == FrameKind::Batch {
+            let follows = expects.is_none_or(|offset| offset == found.base_offset)
+                && prev_crc.is_none_or(|crc| crc == found.prev_crc);
+            if !follows {
+                stretch.fault = Some(FrameError::Order(found.base_offset));
+                return stretch;
+            }
+            (expects, prev_crc) = (Some(found.last_offset + 1), Some(found.header_crc));
             let batch = bytes.slice(index + FRAME_HEADER..index + found.len());
             stretch.frames.push(StoredFrame {
                 frame: found,
@@ -250,7 +266,8 @@ mod tests {
         partition: 3,
     };
 
-    fn frame_of(offset: i64, len: usize) -> Vec<u8> {
+    /// A frame of `len` bytes that continues the one with checksum `prev_crc`, and its own checksum.
+    fn chained(offset: i64, len: usize, prev_crc: u32) -> (Vec<u8>, u32) {
         let payload = vec![9; len - FRAME_HEADER];
         let frame = Frame {
             kind: FrameKind::Batch,
@@ -261,10 +278,11 @@ mod tests {
             max_timestamp: 0,
             payload_len: payload.len() as u32,
             payload_crc: payload_crc(FrameKind::Batch, &payload),
-            prev_crc: 0,
+            prev_crc,
             header_crc: 0,
         };
-        [&encode_header(&frame, &payload).0[..], &payload].concat()
+        let (header, crc) = encode_header(&frame, &payload);
+        ([&header[..], &payload].concat(), crc)
     }
 
     /// Two writes: a frame that ends `left` bytes before a block boundary, the next frame right behind it, a pad, one more frame.
@@ -272,13 +290,15 @@ mod tests {
     fn frames_are_found_however_close_to_a_block_boundary_they_start_and_end() {
         for left in 0..2 * FRAME_HEADER {
             for last_gap in 0..2 * FRAME_HEADER {
-                let mut bytes = [frame_of(0, BLOCK - left), frame_of(1, BLOCK + left - last_gap)].concat();
+                let (first, crc) = chained(0, BLOCK - left, 0);
+                let (second, crc) = chained(1, BLOCK + left - last_gap, crc);
+                let mut bytes = [first, second].concat();
                 let used = bytes.len();
                 bytes.resize(used + pad_len(used), 0xee);
                 write_pad(&mut bytes[used..], PART, 2);
-                bytes.extend(frame_of(2, 500));
-                let stretch = read_stretch(PART, &Bytes::from(bytes), 0, 0);
-                let stretch = stretch.unwrap_or_else(|(at, fault)| panic!("{left}, {last_gap}: {fault} at {at}"));
+                bytes.extend(chained(2, 500, crc).0);
+                let stretch = read_stretch(PART, &Bytes::from(bytes), 0, 0, Some(0));
+                assert_eq!(stretch.fault, None, "{left}, {last_gap}: at {}", stretch.next_position);
                 let offsets: Vec<_> = stretch.frames.iter().map(|f| f.frame.base_offset).collect();
                 assert_eq!(
                     offsets,
@@ -306,8 +326,30 @@ mod tests {
                 header_crc: 0,
             };
             let bytes = [&encode_header(&frame, &payload).0[..], &payload].concat();
-            let fault = read_stretch(PART, &Bytes::from(bytes), 0, 0).expect_err("damage");
-            assert_eq!(fault, (0, FrameError::Offsets));
+            let stretch = read_stretch(PART, &Bytes::from(bytes), 0, 0, None);
+            assert_eq!((stretch.next_position, stretch.fault), (0, Some(FrameError::Offsets)));
         }
+    }
+
+    #[test]
+    fn good_frames_in_the_wrong_place_are_damage_and_those_before_them_are_not() {
+        let block = |offset, prev_crc| chained(offset, BLOCK, prev_crc);
+        let (first, crc) = block(0, 0);
+        let (second, second_crc) = block(1, crc);
+        let (third, _) = block(2, second_crc);
+        let read = |parts: [&[u8]; 3], expects| {
+            let stretch = read_stretch(PART, &Bytes::from(parts.concat()), 0, 0, expects);
+            (stretch.frames.len(), stretch.fault)
+        };
+        assert_eq!(read([&first, &second, &third], Some(0)), (3, None));
+        assert_eq!(read([&first, &third, &third], Some(0)), (1, Some(FrameError::Order(2))));
+        assert_eq!(read([&first, &first, &third], Some(0)), (1, Some(FrameError::Order(0))));
+        assert_eq!(
+            read([&second, &third, &third], Some(0)),
+            (0, Some(FrameError::Order(1)))
+        );
+        // The right offset, from an earlier life of the partition: only the chain tells.
+        let (stale, _) = block(1, crc ^ 1);
+        assert_eq!(read([&first, &stale, &third], Some(0)), (1, Some(FrameError::Order(1))));
     }
 }

@@ -140,11 +140,8 @@ impl Store {
         let Some(part) = self.parts.get_mut(key) else {
             return Ok(());
         };
-        let why = part
-            .fenced
-            .as_ref()
-            .or(self.disk_full.as_ref())
-            .or(self.disk_low.as_ref());
+        let blocked = self.blocked.as_ref().map(|blocked| &blocked.why);
+        let why = part.fenced.as_ref().or(blocked).or(self.disk_low.as_ref());
         let Some(why) = why else { return Ok(()) };
         let refusal = refuse(ErrorCode::KafkaStorageError, why.clone());
         if let Some(id) = id {

@@ -1,8 +1,8 @@
 //! Cold reads: frames that memory no longer holds, read from segments in windows with read-ahead.
 //!
 //! Invariants: the windows' pool is bounded and apart from the tail cache, so a backlog reader never evicts the tail; every byte
-//! that leaves was verified (frame identity, header and payload checksums) when its window was read; damage is reported,
-//! never served and never cut away.
+//! that leaves was verified (frame identity, header and payload checksums, place in the log) when its window was read; damage is
+//! reported, never served and never cut away; what lies before and behind it is served.
 
 use crate::base::buf::{BLOCK, block_ceil};
 use crate::base::effect::{Effect, Job, JobResult};
@@ -12,13 +12,17 @@ use crate::log::frame::FrameError;
 use crate::log::index::Index;
 use crate::log::segment::{FileState, IndexState, Segment, StoredFrame, index_path, read_stretch, segment_path};
 use crate::metrics::Stage;
-use crate::partition::state::{DestageStep, Partition};
 use crate::partition::store::{IoFor, JobFor, Store, StoreCx};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Segment files kept open per shard beyond the active ones; the least recently used are closed.
-const OPEN_SEALED_MAX: usize = 1_000;
+/// So long a place found damaged is not read again: then it is, since a file may have been restored, or one read been wrong.
+const DAMAGE_HOLDS_NS: u64 = 10_000_000_000;
+/// Places remembered as damaged, per shard; the rest is found anew each time.
+const DAMAGES_MAX: usize = 10_000;
+/// Said with every damage.
+pub(super) const DAMAGE_REMEDY: &str =
+    "restore the file from a backup while the broker is stopped, or skip these records";
 
 /// A read in flight.
 pub(crate) struct ColdRead {
@@ -28,6 +32,8 @@ pub(crate) struct ColdRead {
     wanted: i64,
     /// Where a frame starts.
     position: u64,
+    /// Its first offset.
+    expects: i64,
     /// Block-aligned start of the read.
     at: u64,
     len: u32,
@@ -54,7 +60,14 @@ pub(crate) enum Cold {
     /// No such offset in a segment.
     Nothing,
     /// The segment is damaged or unreadable there.
-    Damaged(String),
+    Damaged,
+}
+
+/// A place in a segment where no frame is that should be.
+struct Damage {
+    /// The offset that is missing.
+    offset: i64,
+    found_ns: u64,
 }
 
 /// All cold state of a shard.
@@ -64,9 +77,10 @@ pub(crate) struct ColdReads {
     bytes_max: usize,
     window_bytes: usize,
     clock: u64,
-    reading: BTreeSet<(SlabKey, i64, u64)>,
-    damaged: BTreeMap<(SlabKey, i64), (u64, String)>,
-    opened: Vec<(SlabKey, i64)>,
+    pub(super) reading: BTreeSet<(SlabKey, i64, u64)>,
+    /// By partition, segment, position.
+    damaged: BTreeMap<(SlabKey, i64, u64), Damage>,
+    pub(super) opened: Vec<(SlabKey, i64)>,
 }
 
 impl ColdReads {
@@ -96,10 +110,23 @@ impl ColdReads {
         window.used = self.clock;
         Some(window)
     }
-    /// The nearest known start of a frame at or before `offset` in the segment: where the last window before it ends.
-    fn position_before(&self, key: SlabKey, segment: i64, offset: i64) -> Option<u64> {
+    /// The nearest known start of a frame at or before `offset` in the segment, and its offset: where the last window before ends.
+    fn position_before(&self, key: SlabKey, segment: i64, offset: i64) -> Option<(u64, i64)> {
         let (_, window) = self.windows.range((key, i64::MIN)..(key, offset)).next_back()?;
-        (window.end_offset <= offset && window.segment == segment).then_some(window.next_position)
+        (window.end_offset <= offset && window.segment == segment).then_some((window.next_position, window.end_offset))
+    }
+    /// True when the way from `position` to `offset` leads over a place that was found damaged not long ago.
+    fn is_damaged(&mut self, (key, segment, position): (SlabKey, i64, u64), offset: i64, now_ns: u64) -> bool {
+        let places = (key, segment, position)..=(key, segment, u64::MAX);
+        let found = self.damaged.range(places).find(|(_, damage)| damage.offset <= offset);
+        let Some((place, damage)) = found.map(|(place, damage)| (*place, damage)) else {
+            return false;
+        };
+        if now_ns.saturating_sub(damage.found_ns) < DAMAGE_HOLDS_NS {
+            return true;
+        }
+        self.damaged.remove(&place);
+        false
     }
     fn insert(&mut self, key: SlabKey, window: Window) {
         let Some(base) = window.frames.first().map(|f| f.frame.base_offset) else {
@@ -132,7 +159,7 @@ impl ColdReads {
                 self.bytes -= window.bytes;
             }
         }
-        self.damaged.retain(|(k, _), _| *k != key);
+        self.damaged.retain(|(k, _, _), _| *k != key);
         self.opened.retain(|(k, _)| *k != key);
     }
 }
@@ -154,16 +181,17 @@ impl Store {
             }
             return Cold::Wait;
         };
-        let position = match &segment.index {
-            IndexState::Loaded(index) => index.position_for_offset(offset),
+        let (position, expects) = match &segment.index {
+            IndexState::Loaded(index) => index.place_of_offset(offset, base),
             IndexState::Loading => return Cold::Wait,
             IndexState::Absent => {
                 self.load_index(cx, key, base);
                 return Cold::Wait;
             }
         };
-        let position = position.max(self.cold.position_before(key, base, offset).unwrap_or(0));
-        self.read_cold(cx, key, (base, written, offset), file, position, self.cold.window_bytes)
+        let before = self.cold.position_before(key, base, offset);
+        let place = before.map_or((position, expects), |before| before.max((position, expects)));
+        self.read_cold(cx, key, (base, written, offset), file, place, self.cold.window_bytes)
     }
 
     fn read_cold(
@@ -172,18 +200,17 @@ impl Store {
         key: SlabKey,
         (segment, written, wanted): (i64, u64, i64),
         file: FileId,
-        position: u64,
+        (position, expects): (u64, i64),
         want: usize,
     ) -> Cold {
-        if let Some((at, why)) = self.cold.damaged.get(&(key, segment))
-            && *at == position
-        {
-            return Cold::Damaged(why.clone());
+        let place = (key, segment, position);
+        if self.cold.is_damaged(place, wanted, cx.now.mono_ns) {
+            return Cold::Damaged;
         }
         if position >= written {
             return Cold::Nothing;
         }
-        if !self.cold.reading.insert((key, segment, position)) {
+        if !self.cold.reading.insert(place) {
             return Cold::Wait;
         }
         let at = position - position % BLOCK as u64;
@@ -201,6 +228,7 @@ impl Store {
                 segment,
                 wanted,
                 position,
+                expects,
                 at,
                 len,
                 asked_ns: cx.now.mono_ns,
@@ -229,15 +257,14 @@ impl Store {
         cx.metrics.disk_read_bytes += bytes.len() as u64;
         cx.metrics
             .stage(Stage::FetchRead, cx.now.mono_ns.saturating_sub(read.asked_ns));
-        let stretch = if bytes.len() as u64 > read.position - read.at {
-            read_stretch(id, &bytes, read.at, read.position)
-        } else {
-            Err((read.position, FrameError::Short))
-        };
-        match stretch {
-            Ok(stretch) => self.take_stretch(cx, &read, stretch),
-            Err(_) if self.distrust_index(&read) => {}
-            Err((at, fault)) => self.note_damage(&read, at, fault.to_string()),
+        let mut stretch = read_stretch(id, &bytes, read.at, read.position, Some(read.expects));
+        let last = stretch.frames.last().map(|f| f.frame.last_offset);
+        if stretch.fault.is_none() && bytes.len() < read.len as usize && last.is_none_or(|last| last < read.wanted) {
+            // The file ends before what was written to it.
+            stretch.fault = Some(FrameError::Short);
+        }
+        if stretch.fault.is_none() || !self.distrust_index(&read) {
+            self.take_stretch(cx, &read, stretch);
         }
         self.rerun_waiting(cx, read.partition);
     }
@@ -261,57 +288,39 @@ impl Store {
         was
     }
 
-    fn note_damage(&mut self, read: &ColdRead, at: u64, why: String) {
-        let Some(part) = self.parts.get_mut(read.partition) else {
+    /// The frame with `offset` should begin at `at`, and does not.
+    fn note_damage(&mut self, cx: &StoreCx, read: &ColdRead, (at, offset): (u64, i64), why: &str) {
+        let Some(part) = self.parts.get(read.partition) else {
             return;
         };
-        let id = part.id;
-        if let Some(segment) = part.segment_mut(read.segment)
-            && at == read.position
-            && let IndexState::Loaded(index) = &segment.index
-            && index.entries.iter().any(|entry| entry.position == at)
-        {
-            // An index file can be older than a segment that was written anew: read the segment itself before judging it.
-            segment.index = IndexState::Loaded(Index::new(read.segment));
-            return;
+        let path = segment_path(part.id, read.segment).0;
+        tracing::error!(
+            "{path} is damaged at byte {at}: {why}; topic {} partition {} cannot be read from offset {offset} on until the next intact \
+             place. {DAMAGE_REMEDY}",
+            part.topic.name,
+            part.id.partition
+        );
+        if self.cold.damaged.len() >= DAMAGES_MAX {
+            self.cold.damaged.pop_first();
         }
-        let path = segment_path(id, read.segment).0;
-        let text = format!("{path} at byte {at}: {why}");
-        tracing::error!("{text}; the records there cannot be served");
-        self.cold
-            .damaged
-            .insert((read.partition, read.segment), (read.position, text));
+        let found_ns = cx.now.mono_ns;
+        let place = (read.partition, read.segment, at);
+        self.cold.damaged.insert(place, Damage { offset, found_ns });
     }
 
     fn take_stretch(&mut self, cx: &mut StoreCx, read: &ColdRead, stretch: crate::log::segment::Stretch) {
-        let Some(part) = self.parts.get_mut(read.partition) else {
-            return;
-        };
-        if part.segment_mut(read.segment).is_none() {
-            return;
-        }
-        let beyond = stretch
-            .frames
-            .first()
-            .is_some_and(|f| f.frame.base_offset > read.wanted);
-        if beyond && self.distrust_index(read) {
-            return;
-        }
-        let Some(segment) = self
-            .parts
-            .get_mut(read.partition)
-            .and_then(|p| p.segment_mut(read.segment))
-        else {
+        let part = self.parts.get_mut(read.partition);
+        let Some(segment) = part.and_then(|p| p.segment_mut(read.segment)) else {
             return;
         };
         extend_index(segment, &stretch.frames, stretch.next_position);
-        let written = segment.written;
-        let file = segment.file;
-        let (next, next_len) = (stretch.next_position, stretch.next_len);
-        let mut reached = false;
-        if let Some(last) = stretch.frames.last() {
-            let end_offset = last.frame.last_offset + 1;
-            reached = end_offset > read.wanted;
+        let (written, file) = (segment.written, segment.file);
+        let (next, next_len, fault) = (stretch.next_position, stretch.next_len, stretch.fault);
+        let end_offset = stretch.frames.last().map_or(read.expects, |f| f.frame.last_offset + 1);
+        let reached = end_offset > read.wanted;
+        // A verdict on the very place that was asked about, else on where the intact part ends.
+        let place = if stretch.frames.is_empty() { read.position } else { next };
+        if !stretch.frames.is_empty() {
             let window = Window {
                 end_offset,
                 segment: read.segment,
@@ -322,113 +331,25 @@ impl Store {
             };
             self.cold.insert(read.partition, window);
         }
+        if let Some(fault) = fault {
+            return self.note_damage(cx, read, (place, end_offset), &fault.to_string());
+        }
         let FileState::Open(file) = file else { return };
+        if reached || next >= written {
+            return;
+        }
+        let too_long = next_len.is_some_and(|len| next + len as u64 > written);
+        let stuck = next_len.is_none() && next <= read.position;
+        if too_long || stuck {
+            if !self.distrust_index(read) {
+                let why = "a frame announces more bytes than the segment holds";
+                self.note_damage(cx, read, (place, end_offset), why);
+            }
+            return;
+        }
+        let want = next_len.map_or(self.cold.window_bytes, |len| self.cold.window_bytes.max(len + BLOCK));
         let extent = (read.segment, written, read.wanted);
-        match next_len {
-            _ if reached || next >= written => {}
-            Some(len) if next + len as u64 > written && self.distrust_index(read) => {}
-            Some(len) if next + len as u64 > written => {
-                self.note_damage(read, next, "a frame announces more bytes than the segment holds".into());
-            }
-            Some(len) => {
-                let want = self.cold.window_bytes.max(len + BLOCK);
-                self.read_cold(cx, read.partition, extent, file, next, want);
-            }
-            None if next > read.position => {
-                self.read_cold(cx, read.partition, extent, file, next, self.cold.window_bytes);
-            }
-            None => {}
-        }
-    }
-
-    /// Opens a segment's file.
-    pub(crate) fn open_segment(&mut self, cx: &mut StoreCx, key: SlabKey, base: i64) {
-        let file = self.file_id();
-        let Some(part) = self.parts.get_mut(key) else { return };
-        let path = segment_path(part.id, base);
-        let Some(segment) = part.segment_mut(base) else { return };
-        segment.file = FileState::Opening(file);
-        self.job(
-            cx,
-            JobFor::SegmentOpen {
-                partition: key,
-                segment: base,
-                file,
-            },
-            Job::Open { file, path },
-        );
-    }
-
-    /// A segment was opened, or could not be.
-    pub(crate) fn on_segment_open(
-        &mut self,
-        cx: &mut StoreCx,
-        key: SlabKey,
-        base: i64,
-        file: FileId,
-        result: JobResult,
-    ) {
-        let failed = match result {
-            JobResult::Failed { errno, what } => Some(format!("{what} (errno {errno})")),
-            _ => None,
-        };
-        let Some(segment) = self
-            .parts
-            .get_mut(key)
-            .and_then(|p| p.segment_mut(base))
-            .filter(|s| s.file == FileState::Opening(file))
-        else {
-            if failed.is_none() {
-                cx.effects.push(Effect::CloseFile { file });
-            }
-            return;
-        };
-        let wants_destage = !segment.sealed;
-        segment.file = if failed.is_none() {
-            FileState::Open(file)
-        } else {
-            FileState::Closed
-        };
-        let waits = |p: &&mut Partition| wants_destage && p.destage == DestageStep::Opening;
-        if let Some(part) = self.parts.get_mut(key).filter(waits) {
-            part.destage = DestageStep::Idle;
-        }
-        if let Some(why) = failed {
-            tracing::error!("a segment cannot be opened: {why}");
-            self.fail_waiting(cx, key, &why);
-            self.arm_retry(cx);
-        } else {
-            self.cold.opened.push((key, base));
-            self.close_least_recent(cx);
-            self.queue_destage_if_due(key);
-        }
-        self.rerun_waiting(cx, key);
-    }
-
-    /// Keeps the number of open sealed segments bounded.
-    fn close_least_recent(&mut self, cx: &mut StoreCx) {
-        if self.cold.opened.len() <= OPEN_SEALED_MAX {
-            return;
-        }
-        let (key, base) = self.cold.opened.remove(0);
-        let reading = self.cold.reading.iter().any(|(k, b, _)| *k == key && *b == base);
-        let Some(segment) = self.parts.get_mut(key).and_then(|p| p.segment_mut(base)) else {
-            return;
-        };
-        if segment.sealed && !reading && segment.flushed == segment.written {
-            let closed = segment.clone();
-            segment.file = FileState::Closed;
-            self.close_segment(cx, &closed);
-        } else {
-            self.cold.opened.push((key, base));
-        }
-    }
-
-    /// Closes a segment's file, if open.
-    pub(crate) fn close_segment(&mut self, cx: &mut StoreCx, segment: &Segment) {
-        if let FileState::Open(file) = segment.file {
-            cx.effects.push(Effect::CloseFile { file });
-        }
+        self.read_cold(cx, read.partition, extent, file, (next, end_offset), want);
     }
 
     fn load_index(&mut self, cx: &mut StoreCx, key: SlabKey, base: i64) {

@@ -11,10 +11,10 @@ use crate::base::planted::{self, Planted};
 use crate::base::slab::SlabKey;
 use crate::log::block::Lsn;
 use crate::log::frame::{pad_len, write_pad};
-use crate::log::index::Index;
 use crate::log::segment::{FileState, IndexState, Segment, index_path, segment_path};
+use crate::partition::space::{Stuck, is_no_space};
 use crate::partition::state::{DestageStep, Partition};
-use crate::partition::store::{IoFor, JobFor, Store, StoreCx, StoreTimer};
+use crate::partition::store::{IoFor, JobFor, Store, StoreCx};
 
 /// Largest destage write, unless one frame is larger.
 const WRITE_MAX: usize = 1 << 20;
@@ -22,8 +22,6 @@ const WRITE_MAX: usize = 1 << 20;
 const ALLOCATE_FIRST: u64 = 64 << 10;
 /// Largest step of allocation.
 const ALLOCATE_STEP_MAX: u64 = 64 << 20;
-/// Pause after a failed allocation or segment write.
-const RETRY_NS: u64 = 1_000_000_000;
 
 /// Where one frame went.
 #[derive(Clone, Copy)]
@@ -33,6 +31,17 @@ struct Placed {
     max_timestamp: i64,
     position: u64,
     end: u64,
+}
+
+/// A job that makes room in a segment.
+pub(crate) struct SpaceJob {
+    partition: SlabKey,
+    segment: i64,
+    file: FileId,
+    /// Bytes the segment has when it succeeds.
+    allocated: u64,
+    /// More than the next write needs.
+    is_generous: bool,
 }
 
 /// A segment write in flight.
@@ -68,7 +77,7 @@ impl Store {
 
     /// Starts as many writes as the bound allows.
     pub(crate) fn pump_destage(&mut self, cx: &mut StoreCx) {
-        if self.disk_full.is_some() && self.timers_have_retry() {
+        if self.is_waiting_for_room() {
             return;
         }
         while self.destage_inflight < self.config.destage_inflight_max {
@@ -95,7 +104,7 @@ impl Store {
         if needs_roll(part, len, segment_bytes, cx.now.wall_ms) {
             self.roll(cx, key, first_offset);
         }
-        if self.ensure_space(cx, key, first_offset, len) {
+        if self.ensure_space(cx, key, (first_offset, len), true) {
             self.write_segment(cx, key, frame_bytes);
         }
     }
@@ -144,81 +153,94 @@ impl Store {
         self.job(cx, JobFor::Housekeeping("writing an index"), job);
     }
 
-    /// True when the active segment has a file with room for `len` more bytes; else a job for it is under way.
-    fn ensure_space(&mut self, cx: &mut StoreCx, key: SlabKey, first_offset: i64, len: u64) -> bool {
+    /// True when the active segment has a file with room for `len` more bytes; else a job for it is under way, which asks for more
+    /// than that when `is_generous`.
+    fn ensure_space(
+        &mut self,
+        cx: &mut StoreCx,
+        key: SlabKey,
+        (first_offset, len): (i64, u64),
+        is_generous: bool,
+    ) -> bool {
         let Some(part) = self.parts.get_mut(key) else {
             return false;
         };
         if part.segments.last().is_none_or(|s| s.sealed) {
             part.segments.push(Segment::new(first_offset, cx.now));
         }
-        let (id, segment_bytes) = (
-            part.id,
-            part.topic.config.segment_bytes.min(self.config.segment_bytes_max),
-        );
-        let Some(active) = part.segments.last_mut() else {
+        let segment_bytes = part.topic.config.segment_bytes.min(self.config.segment_bytes_max);
+        let Some(active) = part.segments.last() else {
             return false;
         };
         let (base, need) = (active.base_offset, active.written + len);
-        let grown = (active.allocated + active.allocated.clamp(ALLOCATE_FIRST, ALLOCATE_STEP_MAX))
-            .min(block_ceil(segment_bytes as usize) as u64);
-        let to = grown.max(need);
-        let purpose = |file| JobFor::SegmentSpace {
-            partition: key,
-            segment: base,
-            file,
-            allocated: to,
-        };
         match active.file {
-            FileState::Open(_) if need <= active.allocated => true,
-            FileState::Open(file) => {
-                part.destage = DestageStep::Space;
-                let path = segment_path(id, base);
-                self.job(cx, purpose(file), Job::Extend { file, path, to });
-                false
-            }
-            FileState::Closed if active.written == 0 => {
-                let file = self.file_id();
-                let Some(part) = self.parts.get_mut(key) else {
-                    return false;
-                };
-                part.destage = DestageStep::Space;
-                if let Some(active) = part.segments.last_mut() {
-                    active.file = FileState::Opening(file);
-                }
-                let (path, bytes) = (segment_path(id, base), to);
-                self.job(cx, purpose(file), Job::CreateSegment { file, path, bytes });
-                false
-            }
-            FileState::Closed => {
+            FileState::Open(_) if need <= active.allocated => return true,
+            FileState::Closed if active.written > 0 => {
                 part.destage = DestageStep::Opening;
                 self.open_segment(cx, key, base);
-                false
             }
-            FileState::Opening(_) => {
-                part.destage = DestageStep::Opening;
-                false
+            FileState::Opening(_) => part.destage = DestageStep::Opening,
+            FileState::Open(_) | FileState::Closed => {
+                let step = active.allocated.clamp(ALLOCATE_FIRST, ALLOCATE_STEP_MAX);
+                let grown = (active.allocated + step).min(block_ceil(segment_bytes as usize) as u64);
+                let to = if is_generous { grown.max(need) } else { need };
+                self.order_space(cx, key, to, to > need);
             }
         }
+        false
+    }
+
+    /// Makes the active segment's file, or extends it, to `to` bytes.
+    fn order_space(&mut self, cx: &mut StoreCx, key: SlabKey, to: u64, is_generous: bool) {
+        let new_file = self.file_id();
+        let keep_free = self.config.disk_reserve_bytes;
+        let Some(part) = self.parts.get_mut(key) else { return };
+        part.destage = DestageStep::Space;
+        let id = part.id;
+        let Some(active) = part.segments.last_mut() else { return };
+        let path = segment_path(id, active.base_offset);
+        let (file, job) = match active.file {
+            FileState::Open(file) => {
+                let more = to.saturating_sub(active.allocated);
+                let job = Job::Extend {
+                    file,
+                    path,
+                    to,
+                    more,
+                    keep_free,
+                };
+                (file, job)
+            }
+            _ => {
+                active.file = FileState::Opening(new_file);
+                let job = Job::CreateSegment {
+                    file: new_file,
+                    path,
+                    bytes: to,
+                    keep_free,
+                };
+                (new_file, job)
+            }
+        };
+        let space = SpaceJob {
+            partition: key,
+            segment: active.base_offset,
+            file,
+            allocated: to,
+            is_generous,
+        };
+        self.job(cx, JobFor::SegmentSpace(space), job);
     }
 
     /// A job for space ended.
-    pub(crate) fn on_segment_space(
-        &mut self,
-        cx: &mut StoreCx,
-        key: SlabKey,
-        base: i64,
-        file: FileId,
-        allocated: u64,
-        result: JobResult,
-    ) {
+    pub(crate) fn on_segment_space(&mut self, cx: &mut StoreCx, space: SpaceJob, result: JobResult) {
+        let (key, file) = (space.partition, space.file);
         let Some(part) = self.parts.get_mut(key) else {
             return cx.effects.push(Effect::CloseFile { file });
         };
-        let id = part.id;
         part.destage = DestageStep::Idle;
         let asked = |s: &&mut Segment| matches!(s.file, FileState::Opening(f) | FileState::Open(f) if f == file);
-        let Some(segment) = part.segment_mut(base).filter(asked) else {
+        let Some(segment) = part.segment_mut(space.segment).filter(asked) else {
             // Fenced meanwhile: the file is of no use, and only now another may be made.
             cx.effects.push(Effect::CloseFile { file });
             return self.queue_destage_if_due(key);
@@ -228,56 +250,30 @@ impl Store {
                 if segment.file == FileState::Opening(file) {
                     segment.file = FileState::Closed;
                 }
-                self.on_no_space(cx, id, errno, what);
+                self.on_no_space(cx, &space, errno, &what);
             }
             _ => {
                 segment.file = FileState::Open(file);
-                segment.allocated = allocated;
-                if self.disk_full.take().is_some() {
-                    tracing::info!("disk space is available again; writes are accepted");
-                }
+                segment.allocated = space.allocated;
+                self.unblock(Stuck::Segment(key));
                 self.destage_next(cx, key);
             }
         }
         self.queue_destage_if_due(key);
     }
 
-    fn on_no_space(&mut self, cx: &mut StoreCx, id: crate::base::ids::PartitionId, errno: i32, what: String) {
-        if self.disk_full.is_none() {
-            tracing::error!(
-                "no space for topic {} partition {}: {what} (errno {errno}); produce is refused until there is",
-                id.topic,
-                id.partition
-            );
+    fn on_no_space(&mut self, cx: &mut StoreCx, space: &SpaceJob, errno: i32, what: &str) {
+        let key = space.partition;
+        let plan = self.parts.get(key).and_then(plan_write);
+        if let Some((bytes, first_offset)) = plan
+            && space.is_generous
+            && is_no_space(errno)
+        {
+            // What is due may fit where the usual step does not.
+            self.ensure_space(cx, key, (first_offset, block_ceil(bytes) as u64), false);
+            return;
         }
-        self.disk_full = Some(format!(
-            "the disk is full ({what}); free space or lower retention, service resumes by itself"
-        ));
-        self.arm_retry(cx);
-    }
-
-    /// True while a pause after a failure is running.
-    fn timers_have_retry(&self) -> bool {
-        self.retry_armed
-    }
-
-    /// Starts a pause after a failure, unless one is running.
-    pub(crate) fn arm_retry(&mut self, cx: &mut StoreCx) {
-        if !self.retry_armed {
-            self.retry_armed = true;
-            self.timers.arm(cx.now.mono_ns + RETRY_NS, StoreTimer::RetryDestage);
-        }
-    }
-
-    /// The pause is over.
-    pub(crate) fn retry_destage(&mut self, cx: &mut StoreCx) {
-        self.retry_armed = false;
-        self.journal.grow_again();
-        let due: Vec<SlabKey> = self.parts.iter().map(|(key, _)| key).collect();
-        for key in due {
-            self.queue_destage_if_due(key);
-        }
-        self.pump_destage(cx);
+        self.block(cx, Stuck::Segment(key), errno, what);
     }
 
     /// Queues a partition that has enough to write, or has to because of the journal.
@@ -416,57 +412,6 @@ impl Store {
         }
         self.queue_destage_if_due(write.partition);
     }
-
-    /// A segment write or flush failed: nothing behind its last flush is trusted. What it held is still in memory and in the
-    /// journal; it goes into a new segment, and until that is flushed the partition takes no writes.
-    pub(crate) fn fence(&mut self, cx: &mut StoreCx, key: SlabKey, base: i64, errno: i32) {
-        let Some(part) = self.parts.get_mut(key) else { return };
-        let why = format!(
-            "segment {base:020} of topic {} partition {} failed (errno {errno}); rewriting from the journal",
-            part.topic.name, part.id.partition
-        );
-        tracing::error!("{why}");
-        part.fenced = Some(why);
-        let flushed_end = part.flushed_end;
-        part.destaged_end = flushed_end;
-        if part.destage == DestageStep::Opening {
-            part.destage = DestageStep::Idle; // the segment is sealed or dropped below
-        }
-        let keep = part.segments.partition_point(|s| s.base_offset < flushed_end);
-        let dropped = part.segments.split_off(keep);
-        if let Some(last) = part.segments.last_mut() {
-            cut_to_flushed(last);
-        }
-        part.undestaged_bytes = part
-            .tail
-            .from(flushed_end)
-            .take_while(|f| f.frame.last_offset < part.high_watermark)
-            .map(|f| f.bytes.len())
-            .sum();
-        for segment in dropped {
-            self.close_segment(cx, &segment);
-        }
-        self.reclaim_again();
-        self.arm_retry(cx);
-    }
-}
-
-/// Forgets what a segment holds behind its last flush, and closes it for appends.
-fn cut_to_flushed(segment: &mut Segment) {
-    segment.sealed = true;
-    segment.end_offset = segment.flushed_end;
-    segment.written = segment.flushed;
-    segment.index = match std::mem::replace(&mut segment.index, IndexState::Absent) {
-        IndexState::Loaded(index) => IndexState::Loaded(cut_index(index, segment)),
-        other => other,
-    };
-}
-
-fn cut_index(mut index: Index, segment: &Segment) -> Index {
-    index.entries.retain(|e| e.position < segment.flushed);
-    index.covered_position = index.covered_position.min(segment.flushed);
-    index.covered_end = index.covered_end.min(segment.flushed_end);
-    index
 }
 
 /// Bytes of the next write and the first offset in it: durable frames from `destaged_end` on. `None` when nothing is due.

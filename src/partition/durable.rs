@@ -8,7 +8,7 @@ use crate::log::frame::{FRAME_HEADER, FrameKind};
 use crate::log::journal::SealedBlock;
 use crate::metrics::Stage;
 use crate::partition::request::{DeleteRecordsResult, OwnerReply, ProduceResult, ReplyTo};
-use crate::partition::store::{IoFor, JobFor, Store, StoreCx, batch_id};
+use crate::partition::store::{IoFor, JobFor, Store, StoreCx, StoreTimer, batch_id};
 use crate::partition::tail::TailFrame;
 use crate::wire::error::ErrorCode;
 use std::collections::VecDeque;
@@ -48,6 +48,9 @@ impl Store {
     /// Seals and issues the round's block, and puts its frames into the tails.
     pub(crate) fn settle_journal(&mut self, cx: &mut StoreCx) {
         self.prepare_journal(cx);
+        if self.leaving {
+            self.journal.mark();
+        }
         let next_key = &mut self.next_key;
         let mut key = || {
             *next_key += 1;
@@ -62,6 +65,31 @@ impl Store {
             }
         }
         self.evict();
+        self.watch_disk(cx);
+        if !self.is_mark_due && self.journal.is_quiet() && !self.journal.is_marked() {
+            self.is_mark_due = true;
+            self.timers.arm(cx.now.mono_ns + self.mark_after_ns(), StoreTimer::Mark);
+        }
+    }
+
+    fn mark_after_ns(&self) -> u64 {
+        self.config.mark_after_ms * 1_000_000
+    }
+
+    /// When the oldest journal write under way was issued, monotonic nanoseconds.
+    pub(crate) fn oldest_write_ns(&self) -> Option<u64> {
+        self.blocks.front().map(|block| block.issued_ns)
+    }
+
+    /// Marks the journal's end when nothing was written for a while, else looks again when that may be so.
+    pub(crate) fn mark_if_idle(&mut self, cx: &StoreCx) {
+        let due = self.last_written_ns + self.mark_after_ns();
+        self.is_mark_due = due > cx.now.mono_ns;
+        if self.is_mark_due {
+            self.timers.arm(due, StoreTimer::Mark);
+        } else {
+            self.journal.mark();
+        }
     }
 
     /// Orders journal files up to the configured number.
@@ -75,6 +103,7 @@ impl Store {
         self.journal.prepare_files(
             &mut || crate::base::ids::FileId(bump()),
             &mut || crate::base::ids::JobKey(bump()),
+            (self.config.disk_reserve_bytes, self.blocked.is_some()),
             cx.effects,
         );
         self.next_key = next.get();
@@ -122,13 +151,16 @@ impl Store {
     pub(crate) fn on_journal_written(&mut self, cx: &mut StoreCx, key: IoKey, result: Result<(), i32>) {
         if let Err(errno) = result {
             self.fail(format!(
-                "a journal write failed (errno {errno}); nothing is acknowledged any more. Check the disk, then restart"
+                "a journal write failed (errno {errno}); nothing is acknowledged any more. Check the disk (dmesg), then restart: what was \
+                 acknowledged is there"
             ));
             return;
         }
         let Some(durable) = self.journal.on_written(key) else {
             return;
         };
+        self.disk_answered(cx);
+        self.last_written_ns = cx.now.mono_ns;
         let mut advanced: VecDeque<(SlabKey, usize)> = VecDeque::new();
         while self.blocks.front().is_some_and(|b| b.lsn <= durable) {
             let Some(block) = self.blocks.pop_front() else { break };

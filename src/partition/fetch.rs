@@ -145,7 +145,9 @@ impl Store {
         let gathered = self.gather(cx, key, offset, limit, budget.may_exceed);
         match gathered.cold {
             Some(Cold::Wait) if gathered.batches.is_empty() => return Err(key),
-            Some(Cold::Damaged(_)) if gathered.batches.is_empty() => return Ok(refused(ErrorCode::KafkaStorageError)),
+            Some(Cold::Damaged | Cold::Nothing) if gathered.batches.is_empty() => {
+                return Ok(refused(ErrorCode::KafkaStorageError));
+            }
             _ => {}
         }
         budget.left = budget.left.saturating_sub(gathered.bytes);

@@ -160,7 +160,7 @@ impl Store {
             } else {
                 match self.want_cold(cx, op.partition, op.cursor) {
                     Cold::Wait => return Step::Wait,
-                    Cold::Nothing | Cold::Damaged(_) => {
+                    Cold::Nothing | Cold::Damaged => {
                         return Step::Found(result_of(ErrorCode::KafkaStorageError, -1, -1, -1));
                     }
                 }

@@ -9,9 +9,9 @@ use crate::base::ids::{FileId, JobKey};
 use crate::base::planted::{self, Planted};
 use crate::base::slab::SlabKey;
 use crate::log::block::Lsn;
-use crate::log::checkpoint::Checkpoint;
 use crate::log::segment::{FileState, Segment, partition_directory};
 use crate::partition::destage::first_undestaged_lsn;
+use crate::partition::space::{Stuck, explain, is_out_of_files};
 use crate::partition::state::DestageStep;
 use crate::partition::store::{IoFor, JobFor, Store, StoreCx};
 use std::collections::{BTreeSet, VecDeque};
@@ -20,10 +20,8 @@ use std::collections::{BTreeSet, VecDeque};
 const SYNCS_INFLIGHT_MAX: usize = 8;
 /// Directories of one job that makes names durable; jobs run side by side and share the file system's commits.
 const NAMES_PER_JOB: usize = 64;
-/// Index entries not yet in the index file that make it worth rewriting at a checkpoint.
-const INDEX_SAVE_ENTRIES: usize = 256;
 
-enum Stage {
+pub(crate) enum Stage {
     Idle,
     /// Frames of blocks below the target go to segments.
     Destaging(Pace),
@@ -43,7 +41,7 @@ pub(crate) type UnnamedSegment = (SlabKey, i64, u64);
 /// Partitions that have to write are let go little by little, as the journal grows: a thousand segments that are made and
 /// written at once fill the device's queues and its cache, and the journal's own flushes wait behind them.
 #[derive(Default)]
-struct Pace {
+pub(crate) struct Pace {
     waiting: VecDeque<SlabKey>,
     /// Partitions at the start.
     total: u64,
@@ -63,11 +61,13 @@ pub(crate) struct SegmentSync {
 
 /// State of the reclaim.
 pub(crate) struct Reclaim {
-    stage: Stage,
+    pub(crate) stage: Stage,
     /// Where the next checkpoint will start.
-    target: (Lsn, u32),
+    pub(crate) target: (Lsn, u32),
     /// Where the last durable checkpoint starts.
-    start: (Lsn, u32),
+    pub(crate) start: (Lsn, u32),
+    /// A checkpoint failed a moment ago.
+    pub(crate) is_paused: bool,
 }
 
 impl Reclaim {
@@ -76,6 +76,7 @@ impl Reclaim {
             stage: Stage::Idle,
             target: (start_lsn, start_prev_crc),
             start: (start_lsn, start_prev_crc),
+            is_paused: false,
         }
     }
 }
@@ -91,13 +92,13 @@ impl Store {
             Stage::Checkpointing => "checkpointing".to_string(),
         };
         format!(
-            "{}; reclaim {stage} below {}, {} destage writes in flight, {} queued, retry armed {}, disk full {}, {} operations, {} jobs",
+            "{}; reclaim {stage} below {}, {} destage writes in flight, {} queued, retry armed {}, blocked {:?}, {} operations, {} jobs",
             self.journal.describe(),
             self.reclaim.target.0,
             self.destage_inflight,
             self.destage_queue.len(),
             self.retry_armed,
-            self.disk_full.is_some(),
+            self.blocked,
             self.ios.len(),
             self.jobs.len()
         )
@@ -106,7 +107,8 @@ impl Store {
     /// Starts a reclaim when a quarter of the journal is full or memory is short, and moves a running one on.
     pub(crate) fn pump_reclaim(&mut self, cx: &mut StoreCx) {
         match self.reclaim.stage {
-            Stage::Idle => self.start_reclaim(),
+            Stage::Idle if self.reclaim.is_paused => {}
+            Stage::Idle => self.start_reclaim(cx),
             Stage::Destaging(_) => {
                 self.let_go();
                 self.finish_destaging(cx);
@@ -117,11 +119,15 @@ impl Store {
         }
     }
 
-    fn start_reclaim(&mut self) {
+    fn start_reclaim(&mut self, cx: &mut StoreCx) {
         let full = self.journal.full_files();
         let files_max = self.config.journal.file_count;
         let due = full >= (files_max / 4).max(1) || (full > 0 && self.chunks.is_over());
-        if !due {
+        if !due || self.leaving {
+            if self.wants_checkpoint() {
+                self.reclaim.target = self.reclaim.start;
+                self.name_segments(cx);
+            }
             return;
         }
         let target = self.journal.boundary(full);
@@ -230,6 +236,13 @@ impl Store {
 
     /// Names are durable, or it is unknown whether they are.
     pub(crate) fn on_names_flushed(&mut self, cx: &mut StoreCx, segments: Vec<UnnamedSegment>, result: JobResult) {
+        if let JobResult::Failed { errno, what } = &result
+            && is_out_of_files(*errno)
+        {
+            // Nothing was flushed: the directory could not even be opened.
+            (self.reclaim.stage, self.reclaim.is_paused) = (Stage::Idle, true);
+            return self.block(cx, Stuck::Checkpoint, *errno, what);
+        }
         if let JobResult::Failed { errno, what } = result {
             // Never retried: a second flush may report success for what the first one lost.
             return self.fail(format!(
@@ -290,6 +303,14 @@ impl Store {
         true
     }
 
+    /// Flushes a segment that is to be deleted, unless that is under way.
+    pub(crate) fn flush_for_deletion(&mut self, cx: &mut StoreCx, key: SlabKey, base: i64) {
+        let is_same = |io: &IoFor| matches!(io, IoFor::Sync(sync) if (sync.partition, sync.segment) == (key, base));
+        if !self.ios.values().any(is_same) {
+            self.sync_segment(cx, key, base);
+        }
+    }
+
     /// A flush ended: what had been written when it was asked for is durable.
     pub(crate) fn on_segment_synced(&mut self, cx: &mut StoreCx, sync: SegmentSync, result: Result<(), i32>) {
         self.forget_sync((sync.partition, sync.segment));
@@ -313,6 +334,7 @@ impl Store {
             segment.flushed_crc = sync.crc;
         }
         self.advance_flushed(sync.partition);
+        self.drop_segments(cx, sync.partition);
     }
 
     /// The flushed end follows the contiguous flushed prefix of the segments.
@@ -337,92 +359,21 @@ impl Store {
         }
     }
 
-    fn write_checkpoint(&mut self, cx: &mut StoreCx) {
-        if self.meta_snapshot_end != self.meta_durable {
-            self.snapshot_wanted = true; // the shard encodes the image; this stage comes again
-            return;
-        }
-        self.reclaim.stage = Stage::Checkpointing;
-        let (start_lsn, start_prev_crc) = self.reclaim.target;
-        self.flushed_lsn = self.flushed_lsn.max(start_lsn - 1);
-        for (_, part) in self.parts.iter() {
-            let unflushed = part.tail.from(part.flushed_end).next();
-            assert!(
-                unflushed.is_none_or(|f| f.lsn >= start_lsn),
-                "a checkpoint covers only what is flushed"
-            );
-        }
-        self.generation += 1;
-        self.save_grown_indexes(cx);
-        let checkpoint = Checkpoint {
-            generation: self.generation,
-            start_lsn,
-            start_prev_crc,
-            partitions: self.parts.iter().map(|(_, p)| p.checkpoint()).collect(),
-            meta_end: self.meta_snapshot_end,
-            image: self.meta_snapshot.clone(),
-        };
-        let slot = if self.generation.is_multiple_of(2) { "a" } else { "b" };
-        let path = FilePath(format!("{}/checkpoint.{slot}", self.config.journal.directory));
-        if planted::is(Planted::RecycleBeforeCheckpoint) {
-            self.journal.release_below(start_lsn);
-        }
-        match checkpoint.encode() {
-            Some(content) => {
-                self.job(
-                    cx,
-                    JobFor::Checkpoint {
-                        start_lsn,
-                        start_prev_crc,
-                    },
-                    Job::WriteFile { path, content },
-                );
-            }
-            None => self.fail("a checkpoint could not be encoded: out of memory".into()),
-        }
-    }
-
-    fn save_grown_indexes(&mut self, cx: &mut StoreCx) {
-        let grown: Vec<(SlabKey, i64)> = self
-            .parts
-            .iter()
-            .filter_map(|(key, p)| {
-                let active = p.segments.last()?;
-                (active.index_entries() >= active.index_saved + INDEX_SAVE_ENTRIES).then_some((key, active.base_offset))
-            })
-            .collect();
-        for (key, base) in grown {
-            self.save_index(cx, key, base);
-        }
-    }
-
-    /// The checkpoint is durable: files before it are recycled.
-    pub(crate) fn on_checkpoint(&mut self, _cx: &mut StoreCx, start_lsn: Lsn, start_prev_crc: u32, result: JobResult) {
-        self.reclaim.stage = Stage::Idle;
-        if let JobResult::Failed { errno, what } = result {
-            tracing::error!(
-                "writing a checkpoint failed: {what} (errno {errno}); the journal keeps growing until one succeeds"
-            );
-            return;
-        }
-        self.reclaim.start = (start_lsn, start_prev_crc);
-        self.journal.release_below(start_lsn);
-        self.evict();
-    }
-
     /// A journal file was prepared, or could not be.
     pub(crate) fn on_journal_prepared(&mut self, cx: &mut StoreCx, key: JobKey, result: JobResult) {
         let ready = !matches!(result, JobResult::Failed { .. });
         self.journal.on_prepared(key, ready);
         if let JobResult::Failed { errno, what } = result {
+            let why = explain(errno, &what);
             if self.journal.file_total() == 0 {
-                return self.fail(format!(
-                    "no journal file could be made: {what} (errno {errno}). Free disk space, then restart"
-                ));
+                return self.fail(format!("no journal file could be made: {why}"));
             }
-            tracing::error!("a further journal file could not be made: {what} (errno {errno})");
+            if !std::mem::replace(&mut self.is_journal_short, true) {
+                tracing::warn!("a further journal file could not be made, the journal stays smaller: {why}");
+            }
             return self.arm_retry(cx);
         }
+        self.is_journal_short = false;
         self.prepare_journal(cx);
     }
 }

@@ -1,17 +1,14 @@
-//! Retention by time and size, log start, disk space.
+//! Retention by time and size, and the log start.
 //!
 //! Order: a journal frame with the new log start becomes durable, then segments below it are deleted, each when it is flushed.
 //! Retention follows record timestamps, in the active segment and in memory too, and drops whole segments only: whatever is in
 //! none yet counts as one.
 
-use crate::base::effect::{FilePath, Job, JobResult};
+use crate::base::effect::{FilePath, Job};
 use crate::base::slab::SlabKey;
 use crate::log::segment::{index_path, segment_path};
 use crate::partition::state::{DestageStep, Partition};
 use crate::partition::store::{JobFor, Store, StoreCx, StoreTimer};
-
-/// Period of asking for free space.
-const DISK_SPACE_PERIOD_NS: u64 = 5_000_000_000;
 
 impl Store {
     /// One retention pass over all partitions, and expiry of producers.
@@ -21,10 +18,19 @@ impl Store {
             StoreTimer::Retention,
         );
         let keys: Vec<SlabKey> = self.parts.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            let Some(part) = self.parts.get_mut(key) else { continue };
+        for part in keys {
+            let Some(part) = self.parts.get_mut(part) else { continue };
             part.producers
                 .expire(cx.now.wall_ms, self.config.producer_expiration_ms, part.high_watermark);
+        }
+        self.retain_all(cx);
+    }
+
+    /// Retention of all partitions.
+    pub(crate) fn retain_all(&mut self, cx: &mut StoreCx) {
+        let keys: Vec<SlabKey> = self.parts.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            let Some(part) = self.parts.get(key) else { continue };
             if part.topic.config.cleanup_delete {
                 self.retain(cx, key);
             }
@@ -65,39 +71,31 @@ impl Store {
             );
             self.stage_log_start(key, log_start);
         }
-        if let Some(log_start) = self.parts.get(key).map(|p| p.log_start) {
-            self.flush_segments_below(cx, key, log_start);
-            self.drop_segments_below(cx, key, log_start);
-        }
+        self.drop_segments(cx, key);
     }
 
     /// The log start is durable: it is visible, and segments below it go.
     pub(crate) fn apply_log_start(&mut self, cx: &mut StoreCx, key: SlabKey, log_start: i64) {
         let Some(part) = self.parts.get_mut(key) else { return };
         part.log_start = part.log_start.max(log_start.min(part.high_watermark));
-        let log_start = part.log_start;
-        self.drop_segments_below(cx, key, log_start);
+        self.drop_segments(cx, key);
         let watches = self.parts.get(key).map(|p| p.watches.clone()).unwrap_or_default();
         self.fail_watches(cx, &watches);
     }
 
-    /// Segments that nobody reads any more go once they are flushed: on an idle shard no reclaim does that for a long time.
-    fn flush_segments_below(&mut self, cx: &mut StoreCx, key: SlabKey, log_start: i64) {
-        let Some(part) = self.parts.get(key) else { return };
-        let dead = part.segments.iter().filter(|s| s.sealed && s.end_offset <= log_start);
-        let due: Vec<i64> = dead.filter(|s| s.flushed < s.written).map(|s| s.base_offset).collect();
-        for base_offset in due {
-            self.sync_segment(cx, key, base_offset);
-        }
-    }
-
-    fn drop_segments_below(&mut self, cx: &mut StoreCx, key: SlabKey, log_start: i64) {
+    /// Deletes segments below the log start. One that is not flushed yet is flushed first, so that its space does not wait for the
+    /// journal.
+    pub(crate) fn drop_segments(&mut self, cx: &mut StoreCx, key: SlabKey) {
         let Some(part) = self.parts.get_mut(key) else { return };
-        let id = part.id;
+        let (id, log_start) = (part.id, part.log_start);
         let droppable =
             |s: &crate::log::segment::Segment| s.sealed && s.end_offset <= log_start && s.flushed == s.written;
         let count = part.segments.iter().take_while(|s| droppable(s)).count();
         let dropped: Vec<_> = part.segments.drain(..count).collect();
+        let unflushed = part.segments.first().filter(|s| s.sealed && s.end_offset <= log_start);
+        if let Some(base) = unflushed.map(|s| s.base_offset) {
+            self.flush_for_deletion(cx, key, base);
+        }
         if dropped.is_empty() {
             return;
         }
@@ -117,37 +115,6 @@ impl Store {
                 directories: Vec::new(),
             },
         );
-    }
-
-    /// Asks for the file system's free space, time and again.
-    pub(crate) fn ask_disk_space(&mut self, cx: &mut StoreCx) {
-        self.timers
-            .arm(cx.now.mono_ns + DISK_SPACE_PERIOD_NS, StoreTimer::DiskSpace);
-        if self.accepted_bytes == self.asked_at_bytes && self.disk_low.is_none() {
-            return; // nothing was written since
-        }
-        self.asked_at_bytes = self.accepted_bytes;
-        self.job(cx, JobFor::DiskSpace, Job::DiskSpace);
-    }
-
-    /// Free space is known: refuses writes below the reserve, takes them again above it.
-    pub(crate) fn on_disk_space(&mut self, result: JobResult) {
-        let JobResult::Space { free, total } = result else {
-            return;
-        };
-        let reserve = self.config.disk_reserve_bytes;
-        let low = free < reserve;
-        if low && self.disk_low.is_none() {
-            tracing::error!(
-                "the disk has {free} of {total} bytes free, less than the reserve of {reserve}; produce is refused until there is more"
-            );
-        }
-        if !low && self.disk_low.is_some() {
-            tracing::info!("disk space is available again; writes are accepted");
-        }
-        self.disk_low = low.then(|| {
-            format!("the disk is nearly full ({free} bytes free, {reserve} kept in reserve); free space or lower retention, service resumes by itself")
-        });
     }
 }
 

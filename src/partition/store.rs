@@ -19,13 +19,15 @@ use crate::log::recovery::{Damage, Recovered, RecoveredPartition};
 use crate::log::segment::{index_path, partition_directory, segment_path};
 use crate::metrics::{MemoryKind, ShardMetrics};
 use crate::partition::cold::ColdReads;
-use crate::partition::destage::DestageWrite;
+use crate::partition::destage::{DestageWrite, SpaceJob};
 use crate::partition::durable::{BlockInfo, PendingAck};
 use crate::partition::fetch::{FetchOp, Watch};
 use crate::partition::lookup::LookupOp;
 use crate::partition::producers::BatchId;
-use crate::partition::reclaim::{Reclaim, UnnamedSegment};
+use crate::partition::reclaim::{Reclaim, Stage, UnnamedSegment};
 use crate::partition::request::{OwnerReply, OwnerRequest, ReplyTo};
+use crate::partition::save::Saved;
+use crate::partition::space::{Blocked, Stuck};
 use crate::partition::state::Partition;
 use crate::partition::tail::{ChunkCache, TailFrame};
 use crate::wire::batch::{BatchInfo, TimestampType};
@@ -52,6 +54,10 @@ pub struct StoreConfig {
     pub retention_check_ms: u64,
     /// `producer.id.expiration.ms`.
     pub producer_expiration_ms: i64,
+    /// Segment files kept open beside those that are written; the least recently used are closed.
+    pub open_segments_max: usize,
+    /// Milliseconds without a write after which the journal marks its end (see `Journal::mark`).
+    pub mark_after_ms: u64,
     /// Free bytes below which produce is refused (2 % of the disk is a good choice).
     pub disk_reserve_bytes: u64,
     /// Segments are rolled at this size even when `segment.bytes` is larger.
@@ -81,12 +87,7 @@ pub(crate) enum IoFor {
 /// What a finished job was for.
 pub(crate) enum JobFor {
     Journal,
-    SegmentSpace {
-        partition: SlabKey,
-        segment: i64,
-        file: FileId,
-        allocated: u64,
-    },
+    SegmentSpace(SpaceJob),
     SegmentOpen {
         partition: SlabKey,
         segment: i64,
@@ -97,10 +98,7 @@ pub(crate) enum JobFor {
         segment: i64,
     },
     Names(Vec<UnnamedSegment>),
-    Checkpoint {
-        start_lsn: Lsn,
-        start_prev_crc: u32,
-    },
+    Checkpoint(Saved),
     DiskSpace,
     /// Its outcome only matters to the operator.
     Housekeeping(&'static str),
@@ -111,7 +109,9 @@ pub(crate) enum JobFor {
 pub(crate) enum StoreTimer {
     Retention,
     DiskSpace,
-    RetryDestage,
+    Retry,
+    Mark,
+    Watch,
 }
 
 /// See the module.
@@ -142,11 +142,28 @@ pub struct Store {
     pub(crate) next_key: u64,
     /// A pause after a failed allocation or segment write is running.
     pub(crate) retry_armed: bool,
-    /// An allocation failed for want of space.
-    pub(crate) disk_full: Option<String>,
+    /// Why segments or checkpoints cannot be written.
+    pub(crate) blocked: Option<Blocked>,
     /// Free space is below the reserve.
     pub(crate) disk_low: Option<String>,
     pub(crate) asked_at_bytes: u64,
+    /// A further journal file could not be made.
+    pub(crate) is_journal_short: bool,
+    /// A timer runs for the journal's mark.
+    pub(crate) is_mark_due: bool,
+    /// When the last journal write ended.
+    pub(crate) last_written_ns: u64,
+    /// A timer runs that looks at the journal's writes.
+    pub(crate) is_watching: bool,
+    /// When the journal write was issued that the operator was told about.
+    pub(crate) silent_since: Option<u64>,
+    /// The operator was told that the journal is full.
+    pub(crate) is_journal_full: bool,
+    /// The end was asked for.
+    pub(crate) leaving: bool,
+    /// Journal files that the last checkpoint names, and the last block that it knows durable.
+    pub(crate) saved_files: usize,
+    pub(crate) saved_lsn: Lsn,
     pub(crate) fatal: Option<String>,
     pub(crate) meta_end: i64,
     pub(crate) meta_durable: i64,
@@ -225,7 +242,16 @@ impl Store {
             timers: Timers::default(),
             next_key: 1_000_000,
             retry_armed: false,
-            disk_full: None,
+            blocked: None,
+            is_journal_short: false,
+            is_mark_due: false,
+            last_written_ns: 0,
+            is_watching: false,
+            silent_since: None,
+            is_journal_full: false,
+            leaving: false,
+            saved_files: recovered.noted_files,
+            saved_lsn: recovered.noted_lsn,
             disk_low: None,
             asked_at_bytes: u64::MAX,
             fatal: None,
@@ -346,12 +372,7 @@ impl Store {
     pub fn on_job(&mut self, cx: &mut StoreCx, key: JobKey, result: JobResult) {
         match self.jobs.remove(&key) {
             Some(JobFor::Journal) => self.on_journal_prepared(cx, key, result),
-            Some(JobFor::SegmentSpace {
-                partition,
-                segment,
-                file,
-                allocated,
-            }) => self.on_segment_space(cx, partition, segment, file, allocated, result),
+            Some(JobFor::SegmentSpace(space)) => self.on_segment_space(cx, space, result),
             Some(JobFor::SegmentOpen {
                 partition,
                 segment,
@@ -359,11 +380,8 @@ impl Store {
             }) => self.on_segment_open(cx, partition, segment, file, result),
             Some(JobFor::IndexLoad { partition, segment }) => self.on_index_loaded(cx, partition, segment, result),
             Some(JobFor::Names(segments)) => self.on_names_flushed(cx, segments, result),
-            Some(JobFor::Checkpoint {
-                start_lsn,
-                start_prev_crc,
-            }) => self.on_checkpoint(cx, start_lsn, start_prev_crc, result),
-            Some(JobFor::DiskSpace) => self.on_disk_space(result),
+            Some(JobFor::Checkpoint(saved)) => self.on_checkpoint(cx, saved, result),
+            Some(JobFor::DiskSpace) => self.on_disk_space(cx, result),
             Some(JobFor::Housekeeping(what)) => {
                 if let JobResult::Failed { errno, what: detail } = result {
                     tracing::warn!("{what} failed: {detail} (errno {errno})");
@@ -379,7 +397,9 @@ impl Store {
             match timer {
                 StoreTimer::Retention => self.run_retention(cx),
                 StoreTimer::DiskSpace => self.ask_disk_space(cx),
-                StoreTimer::RetryDestage => self.retry_destage(cx),
+                StoreTimer::Retry => self.retry(cx),
+                StoreTimer::Mark => self.mark_if_idle(cx),
+                StoreTimer::Watch => self.look_at_disk(cx),
             }
         }
     }
@@ -410,6 +430,19 @@ impl Store {
     /// True when everything accepted is durable and answered.
     pub fn is_quiet(&self) -> bool {
         self.fatal.is_some() || (self.journal.is_quiet() && self.acks.is_empty())
+    }
+    /// The end was asked for: what is durable is written down where a start will look for it.
+    pub fn leave(&mut self) {
+        self.leaving = true;
+    }
+    /// True when there is nothing left to write down before the end, or no way to.
+    pub fn may_leave(&self) -> bool {
+        let written_down = match self.reclaim.stage {
+            Stage::Idle => self.reclaim.is_paused || !self.wants_checkpoint(),
+            Stage::Naming(_) | Stage::Checkpointing => false,
+            Stage::Destaging(_) | Stage::Syncing { .. } => true,
+        };
+        self.fatal.is_some() || (self.is_quiet() && self.journal.is_marked() && written_down)
     }
     /// Brings the gauges of a shard's metrics up to date.
     pub fn report(&self, metrics: &mut ShardMetrics) {
@@ -485,6 +518,7 @@ impl Store {
     fn drop_partition(&mut self, cx: &mut StoreCx, id: PartitionId) {
         let Some(key) = self.by_id.remove(&id) else { return };
         let Some(part) = self.parts.remove(key) else { return };
+        self.unblock(Stuck::Segment(key));
         self.fail_watches(cx, &part.watches);
         self.cold.forget(key);
         self.rerun_waiting(cx, key);

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Gate {
     connections_max: usize,
     per_ip_max: usize,
+    affordable: usize,
     open: Mutex<Open>,
 }
 
@@ -27,11 +28,12 @@ pub struct Pass {
 }
 
 impl Gate {
-    /// `max.connections` and `max.connections.per.ip`.
-    pub fn new(connections_max: usize, per_ip_max: usize) -> Arc<Gate> {
+    /// `max.connections`, `max.connections.per.ip`, and how many the process's file descriptors allow.
+    pub fn new(connections_max: usize, per_ip_max: usize, affordable: usize) -> Arc<Gate> {
         Arc::new(Gate {
             connections_max,
             per_ip_max,
+            affordable,
             open: Mutex::default(),
         })
     }
@@ -45,6 +47,12 @@ impl Gate {
         if open.count >= self.connections_max {
             return Err(format!(
                 "{} connections are open, raise max.connections to allow more",
+                open.count
+            ));
+        }
+        if open.count >= self.affordable {
+            return Err(format!(
+                "{} connections are open, and the other file descriptors are needed for files: raise the limit (LimitNOFILE=1048576)",
                 open.count
             ));
         }
@@ -86,7 +94,7 @@ mod tests {
 
     #[test]
     fn connections_are_bounded_in_all_and_per_address_and_make_room_when_they_end() {
-        let gate = Gate::new(3, 2);
+        let gate = Gate::new(3, 2, 1000);
         let (one, two, three) = ([127, 0, 0, 1].into(), [10, 0, 0, 1].into(), [10, 0, 0, 2].into());
         let first = gate.enter(one).expect("first");
         let _second = gate.enter(one).expect("second");

@@ -99,7 +99,7 @@ struct Node {
 }
 
 fn start(shards: u16, tuning: &Tuning, make: impl Fn(u16, Clock) -> Toy) -> Node {
-    start_behind(Gate::new(1000, 1000), shards, tuning, make)
+    start_behind(Gate::new(1000, 1000, 1000), shards, tuning, make)
 }
 
 fn start_behind(gate: Arc<Gate>, shards: u16, tuning: &Tuning, make: impl Fn(u16, Clock) -> Toy) -> Node {
@@ -324,7 +324,7 @@ fn a_connection_that_breaks_in_the_middle_harms_nobody() {
 #[test]
 fn more_connections_than_allowed_are_closed_at_once() {
     // The limit is the node's: two shards share it however the kernel spreads the connections.
-    let node = start_behind(Gate::new(2, 1000), 2, &Tuning::default(), |id, _| {
+    let node = start_behind(Gate::new(2, 1000, 1000), 2, &Tuning::default(), |id, _| {
         Toy::new(id, JOURNAL_BYTES)
     });
     let mut open: Vec<TcpStream> = (0..2).map(|_| node.connect()).collect();
@@ -391,7 +391,7 @@ fn a_failed_journal_write_is_told_and_nothing_is_acknowledged() {
             .expect("open")
     };
     let node = start_with(
-        Gate::new(9, 9),
+        Gate::new(9, 9, 9),
         1,
         &tuning,
         |id, _| Toy::new(id, JOURNAL_BYTES),
@@ -409,7 +409,7 @@ fn a_failed_journal_write_is_told_and_nothing_is_acknowledged() {
 #[test]
 fn a_file_from_a_job_is_known_from_then_on_and_closed_elsewhere() {
     let node = start_with(
-        Gate::new(9, 9),
+        Gate::new(9, 9, 9),
         1,
         &Tuning::default(),
         |id, _| Toy::opening(id, JOURNAL_BYTES),

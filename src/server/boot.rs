@@ -96,8 +96,20 @@ pub struct Broker {
 struct Found {
     kernel: String,
     notes: Vec<String>,
+    descriptors: u64,
     data_dir: DataDir,
     file_system: FileSystem,
+}
+
+impl Found {
+    fn sizes<'a>(&self, config: &'a Config, seed: u64) -> Sizes<'a> {
+        Sizes {
+            config,
+            disk_bytes: self.file_system.size,
+            descriptors: self.descriptors,
+            seed,
+        }
+    }
 }
 
 impl Broker {
@@ -111,7 +123,7 @@ impl Broker {
             handles: Arc::default(),
             drain_asked: Arc::default(),
         };
-        let (control, admin) = start_control(config, &found, stopper.clone(), hook)?;
+        let (control, admin) = start_control(config, &found, &stopper, hook)?;
         control.status().set(Phase::Recovering("reading the journal".into()));
         let clock = Clock::start();
         let shards = recover(config, &found)?;
@@ -131,11 +143,7 @@ impl Broker {
             data_dir: found.data_dir.path.clone(),
             cpu: spare_cpu(config, host),
         })?;
-        let sizes = Sizes {
-            config,
-            disk_bytes: found.file_system.size,
-            seed,
-        };
+        let sizes = found.sizes(config, seed);
         let crew = Crew {
             gate: sizes.gate(),
             sizes,
@@ -146,9 +154,9 @@ impl Broker {
         let (endings, threads) = crew.start(shards, controller, listeners)?;
         control.set_shards(stopper.handles.get().cloned().unwrap_or_default());
         control.status().set(Phase::Ready);
-        let mut notes = config.notes.clone();
-        notes.extend(found.notes);
-        notes.extend(found.file_system.notes.iter().cloned());
+        let notes = [&config.notes, &found.notes, &found.file_system.notes]
+            .map(Clone::clone)
+            .concat();
         banner::show(&banner::Facts {
             config,
             kernel: found.kernel,
@@ -239,13 +247,14 @@ impl Broker {
 /// Looks at the machine and takes the data directory.
 fn examine(config: &Config) -> Result<Found, Refusal> {
     let support = reactor::probe()?;
-    let notes = limits::prepare()?;
+    let limits = limits::prepare()?;
     let node_id = config.settings.get("node.id").map(|_| config.node_id);
     let data_dir = DataDir::open(&config.data_dir, node_id)?;
     let file_system = file_system::examine(&data_dir.path)?;
     Ok(Found {
         kernel: support.kernel,
-        notes,
+        notes: limits.notes,
+        descriptors: limits.descriptors,
         data_dir,
         file_system,
     })
@@ -254,11 +263,12 @@ fn examine(config: &Config) -> Result<Found, Refusal> {
 fn start_control(
     config: &Config,
     found: &Found,
-    stopper: Stopper,
+    stopper: &Stopper,
     hook: OrderHook,
 ) -> Result<(Control, Option<SocketAddr>), Refusal> {
     let admin = config.admin.as_ref().map(bind_admin).transpose()?;
     let address = admin.as_ref().and_then(|listener| listener.local_addr().ok());
+    let stopper = stopper.clone();
     let on_order = move |order: Order| {
         if hook(order) {
             return;
@@ -293,11 +303,7 @@ fn recover(config: &Config, found: &Found) -> Result<Vec<RecoveredShard>, Refusa
         path.display(),
         config.shards
     );
-    let sizes = Sizes {
-        config,
-        disk_bytes: found.file_system.size,
-        seed: 0,
-    };
+    let sizes = found.sizes(config, 0);
     let journal_file = sizes.shard(ShardId(0), None).store.journal.file_bytes;
     let controller = controller_config(config, found, &config.advertise, 0);
     reshard::reshard(path, shards, controller, journal_file)?;

@@ -21,6 +21,8 @@ const FORMAT_TMP: &str = "ringlog.format.tmp";
 const LOCK_FILE: &str = "lock";
 /// What may lie in a directory that we take over as new.
 const HARMLESS: &[&str] = &["lost+found", LOCK_FILE, FORMAT_TMP, PROBE_FILE];
+/// What shows that a directory without the format file was ours.
+const OURS: &[&str] = &["shards", "topics"];
 /// How long a holder of the lock that still runs may take to end: it may have been killed a moment ago.
 const ALIVE_WAIT: Duration = Duration::from_millis(500);
 /// The same for one that is gone but whose I/O the kernel has not ended yet.
@@ -119,10 +121,11 @@ fn parse_format(text: &str, path: &Path) -> Result<Format, Refusal> {
     };
     let damaged = |what: &str| Refusal {
         cause: format!("{} is damaged: {what}", path.display()),
-        remedy: "restore it from a backup; it is three lines: version, cluster.id, node.id".into(),
+        remedy: "restore it from a backup; everything else in the directory is as it was".into(),
     };
     let version: u32 = field("version")
         .and_then(|v| v.parse().ok())
+        .filter(|version| *version > 0)
         .ok_or_else(|| damaged("no version"))?;
     if version > FORMAT_VERSION {
         return Err(Refusal {
@@ -140,11 +143,23 @@ fn parse_format(text: &str, path: &Path) -> Result<Format, Refusal> {
     let node_id = field("node.id")
         .and_then(|id| id.parse().ok())
         .ok_or_else(|| damaged("no node.id"))?;
-    Ok(Format {
+    let format = Format {
         version,
         cluster_id,
         node_id,
-    })
+    };
+    // A wrong cluster or node would be believed by every client.
+    if field("checksum") != Some(format.checksum()) {
+        return Err(damaged("its checksum is wrong"));
+    }
+    Ok(format)
+}
+
+impl Format {
+    fn checksum(&self) -> String {
+        let text = format!("{}\n{}\n{}", self.version, self.cluster_id, self.node_id);
+        format!("{:08x}", crc32c::crc32c(text.as_bytes()))
+    }
 }
 
 /// Writes the format file as a whole or not at all.
@@ -156,8 +171,11 @@ fn make_format(directory: &Path, node_id: i32) -> Result<Format, Refusal> {
             node_id,
         };
         let text = format!(
-            "# The data directory of a ringlog broker. Do not edit.\nversion = {}\ncluster.id = {}\nnode.id = {}\n",
-            format.version, format.cluster_id, format.node_id
+            "# The data directory of a ringlog broker. Do not edit.\nversion = {}\ncluster.id = {}\nnode.id = {}\nchecksum = {}\n",
+            format.version,
+            format.cluster_id,
+            format.node_id,
+            format.checksum()
         );
         let temporary = directory.join(FORMAT_TMP);
         let mut file = File::create(&temporary)?;
@@ -175,6 +193,15 @@ fn make_format(directory: &Path, node_id: i32) -> Result<Format, Refusal> {
 }
 
 fn refuse_foreign(directory: &Path) -> Result<(), Refusal> {
+    if OURS.iter().any(|name| directory.join(name).exists()) {
+        return Err(Refusal {
+            cause: format!(
+                "{} holds the data of a broker, but {FORMAT_FILE} is missing",
+                directory.display()
+            ),
+            remedy: format!("restore {FORMAT_FILE} from a backup; everything else in the directory is as it was"),
+        });
+    }
     let entries = fs::read_dir(directory).map_err(|error| io_refusal("list", directory, &error))?;
     for entry in entries {
         let entry = entry.map_err(|error| io_refusal("list", directory, &error))?;
@@ -225,8 +252,11 @@ fn lock(directory: &Path) -> Result<File, Refusal> {
         thread::sleep(Duration::from_millis(2));
     }
     let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-    written.map_err(|error| io_refusal("write", &path, &error))?;
-    Ok(file)
+    match written {
+        // It only tells others who holds the lock; a full disk must not keep a broker from starting.
+        Err(error) if !is_full(&error) => Err(io_refusal("write", &path, &error)),
+        _ => Ok(file),
+    }
 }
 
 fn try_lock(file: &File) -> io::Result<()> {
@@ -248,6 +278,11 @@ fn is_alive(pid: u32) -> bool {
     // The command may contain anything; the state follows its last bracket.
     stat.rsplit_once(')')
         .is_some_and(|(_, rest)| !matches!(rest.trim_start().chars().next(), Some('Z' | 'X') | None))
+}
+
+/// True when no room is left.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn io_refusal(what: &str, path: &Path, error: &io::Error) -> Refusal {
@@ -333,5 +368,33 @@ mod tests {
         );
         fs::write(dir.0.join(FORMAT_FILE), "version = 1\n").unwrap();
         assert!(DataDir::open(&dir.0, None).unwrap_err().cause.contains("damaged"));
+    }
+
+    #[test]
+    fn a_changed_or_missing_format_file_is_refused() {
+        let dir = Dir::new();
+        drop(DataDir::open(&dir.0, Some(7)).unwrap());
+        let path = dir.0.join(FORMAT_FILE);
+        let good = fs::read(&path).unwrap();
+        let text = String::from_utf8(good.clone()).unwrap();
+        let first = text.find("version").unwrap();
+        for at in first..good.len() - 1 {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            fs::write(&path, &bad).unwrap();
+            let refusal = DataDir::open(&dir.0, None).map(drop);
+            // A line's end may turn into another blank; the values are what they were.
+            let harmless = good[at] == b' ' || good[at] == b'\n';
+            assert!(harmless || refusal.is_err(), "byte {at} of {text}");
+            fs::write(&path, &good[..at]).unwrap();
+            assert!(DataDir::open(&dir.0, None).is_err(), "cut at {at}");
+        }
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(dir.0.join("shards")).unwrap();
+        let refusal = DataDir::open(&dir.0, None).unwrap_err();
+        assert!(
+            refusal.cause.contains("ringlog.format is missing") && refusal.remedy.contains("restore"),
+            "{refusal}"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! The file system below the data directory: what it is, whether direct I/O works, how much is free.
 
+use super::data_dir::is_full;
 use crate::base::buf::{AlignedBuf, BLOCK};
 use crate::reactor::Refusal;
 use std::ffi::CString;
@@ -53,7 +54,9 @@ pub fn examine(directory: &Path) -> Result<FileSystem, Refusal> {
             "{kind} is untested; ext4 and xfs are known to keep what was flushed and to write in place"
         ));
     }
-    if size > 0 && free < size / 20 {
+    if free < BLOCK as u64 {
+        notes.push("the disk is full: writes are refused until there is space, reads and deletes work".into());
+    } else if size > 0 && free < size / 20 {
         notes.push("less than 5 % of the disk is free".into());
     }
     Ok(FileSystem {
@@ -69,6 +72,10 @@ fn check_direct_io(directory: &Path, kind: &str) -> Result<(), Refusal> {
     let path = directory.join(PROBE_FILE);
     let result = write_direct(&path);
     let _ = fs::remove_file(&path);
+    if result.as_ref().is_err_and(is_full) && directory.join("shards").exists() {
+        // It worked when the directory was made. A full disk has to be served: reads go on, and deletes make room.
+        return Ok(());
+    }
     result.map_err(|error| match error.raw_os_error() {
         Some(libc::EINVAL | libc::EOPNOTSUPP) => Refusal {
             cause: format!(

@@ -9,16 +9,27 @@ const DESCRIPTORS_MIN: u64 = 256;
 /// Locked memory that the background plane needs, bytes.
 const MEMLOCK_MIN: u64 = 512 << 10;
 
-/// Raises the limit of descriptors to what is allowed and checks locked memory; sentences for the start block.
+/// Limits that hold.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// File descriptors.
+    pub descriptors: u64,
+    /// Sentences for the start block.
+    pub notes: Vec<String>,
+}
+
+/// Raises the limit of descriptors to what is allowed and checks locked memory.
 ///
 /// # Errors
 /// A refusal when a limit is too low to run at all.
-pub fn prepare() -> Result<Vec<String>, Refusal> {
+pub fn prepare() -> Result<Limits, Refusal> {
     let mut notes = Vec::new();
     let descriptors = raise_descriptors();
     if descriptors < DESCRIPTORS_MIN {
         return Err(Refusal {
-            cause: format!("only {descriptors} file descriptors are allowed"),
+            cause: format!(
+                "only {descriptors} file descriptors are allowed, {DESCRIPTORS_MIN} are the least to run with"
+            ),
             remedy: "raise the limit: `ulimit -n 1048576`, or LimitNOFILE=1048576 in the systemd unit".into(),
         });
     }
@@ -36,7 +47,7 @@ pub fn prepare() -> Result<Vec<String>, Refusal> {
                 .into(),
         });
     }
-    Ok(notes)
+    Ok(Limits { descriptors, notes })
 }
 
 fn get(resource: libc::__rlimit_resource_t) -> Option<libc::rlimit> {

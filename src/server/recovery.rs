@@ -9,8 +9,8 @@ use crate::base::ids::FileId;
 use crate::controller::image::Image;
 use crate::controller::machine::{Controller, ControllerConfig};
 use crate::controller::record::{MetaRecord, decode_snapshot};
-use crate::log::checkpoint::Checkpoint;
 use crate::log::recovery::{JournalFile, Recovered, recover};
+use crate::log::segment::segment_path;
 use crate::reactor::Refusal;
 use bytes::Bytes;
 use std::fs::{self, File, OpenOptions};
@@ -64,26 +64,45 @@ pub fn recover_shard(data_dir: &Path, shard: u16) -> Result<RecoveredShard, Refu
     }
     let first = read_checkpoint(&directory.join("checkpoint.a"))?;
     let second = read_checkpoint(&directory.join("checkpoint.b"))?;
-    let copies = [&first, &second];
-    let mut found = copies
-        .into_iter()
-        .flatten()
-        .map(|copy| Checkpoint::decode(copy))
-        .peekable();
-    let checkpoint_sound = found.peek().is_some() && found.all(|copy| copy.is_ok());
-    let state = recover([first.as_deref(), second.as_deref()], journal).map_err(|damage| Refusal {
+    let state = recover(shard, [first.as_deref(), second.as_deref()], journal).map_err(|damage| Refusal {
         cause: format!("{} is damaged: {damage}", directory.display()),
         remedy: format!(
             "run `ringlog inspect {}` to see what is wrong, and restore it from a backup",
             data_dir.display()
         ),
     })?;
+    if let Some(fault) = &state.bad_copy {
+        tracing::warn!(
+            "{}: {fault}; the other copy is used, and this one is replaced by the next checkpoint",
+            directory.display()
+        );
+    }
+    let checkpoint_sound = (first.is_some() || second.is_some()) && state.bad_copy.is_none();
+    await_predecessor(data_dir, &state)?;
     Ok(RecoveredShard {
         state,
         files,
         journal_file,
         checkpoint_sound,
     })
+}
+
+/// Waits until no write of a killed predecessor can reach the segments that this run appends to: those it had open are locked until
+/// its last write has ended, even if that is after its death.
+fn await_predecessor(data_dir: &Path, state: &Recovered) -> Result<(), Refusal> {
+    for (id, found) in &state.partitions {
+        let Some(last) = found.base.segments.last().filter(|s| !s.sealed) else {
+            continue;
+        };
+        let path = data_dir.join(segment_path(*id, last.base_offset).0);
+        match File::open(&path) {
+            Ok(file) => lock(&file).map_err(|error| file_refusal(&path, &error))?,
+            // Its partition says so when it is read or written.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(file_refusal(&path, &error)),
+        }
+    }
+    Ok(())
 }
 
 /// The controller with everything replayed that shard 0 recovered.
@@ -190,6 +209,9 @@ fn read_checkpoint(path: &Path) -> Result<Option<Vec<u8>>, Refusal> {
 
 fn file_refusal(path: &Path, error: &io::Error) -> Refusal {
     let remedy = match error.kind() {
+        _ if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+            "raise the limit of open files (LimitNOFILE=1048576)"
+        }
         io::ErrorKind::WouldBlock => "another process holds it: stop that broker, or wait until its I/O has ended",
         io::ErrorKind::PermissionDenied => "give this user access to the file",
         _ => "check the disk (dmesg), and restore the file from a backup if it cannot be read",

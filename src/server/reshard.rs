@@ -107,24 +107,33 @@ fn divide(states: Vec<Recovered>, image: &Image, shards: u16, file_bytes: u64) -
     for (number, partitions) in owned.into_iter().enumerate() {
         let (bases, frames): (Vec<_>, Vec<_>) = partitions.into_values().unzip();
         let is_first = number == 0;
+        let shard = number as u16;
+        let (journal, last_lsn) = journal(shard, frames.into_iter().flatten(), file_bytes);
         new.push(NewShard {
             checkpoint: Checkpoint {
+                shard,
                 generation: 1,
                 start_lsn: 1,
                 start_prev_crc: 0,
+                durable_lsn: last_lsn,
+                journal: (1..)
+                    .zip(&journal)
+                    .map(|(seq, file)| (seq, file.len() as u64))
+                    .collect(),
                 partitions: bases,
                 meta_end: if is_first { meta_end } else { 0 },
                 image: if is_first { encode_snapshot(image) } else { Vec::new() },
             },
-            journal: journal(frames.into_iter().flatten(), file_bytes),
+            journal,
         });
     }
     Ok(new)
 }
 
-/// Journal files with all the frames, in blocks chained from the first lsn.
-fn journal(frames: impl Iterator<Item = RecoveredFrame>, file_bytes: u64) -> Vec<Vec<u8>> {
+/// A shard's journal files with all the frames, in blocks chained from the first lsn; and the last lsn.
+fn journal(shard: u16, frames: impl Iterator<Item = RecoveredFrame>, file_bytes: u64) -> (Vec<Vec<u8>>, u64) {
     let mut writer = Writer {
+        shard,
         file_bytes: file_bytes as usize,
         files: Vec::new(),
         filled: 0,
@@ -144,10 +153,11 @@ fn journal(frames: impl Iterator<Item = RecoveredFrame>, file_bytes: u64) -> Vec
     if !block.is_empty() {
         writer.put(&block, len);
     }
-    writer.files
+    (writer.files, writer.lsn)
 }
 
 struct Writer {
+    shard: u16,
     file_bytes: usize,
     files: Vec<Vec<u8>>,
     /// Bytes used of the last file.
@@ -174,6 +184,7 @@ impl Writer {
             at += bytes.len();
         }
         let header = Block {
+            shard: self.shard,
             run_id: RUN,
             lsn: self.lsn + 1,
             durable_lsn: self.lsn,
@@ -232,7 +243,7 @@ mod tests {
     #[test]
     fn a_rewritten_journal_recovers_to_the_same_frames_over_several_files() {
         let all: Vec<RecoveredFrame> = [frames(0, 40, 100_000), frames(1, 3, 500), frames(2, 1, 3_000_000)].concat();
-        let files = journal(all.iter().cloned(), 4 << 20);
+        let (files, last_lsn) = journal(3, all.iter().cloned(), 4 << 20);
         assert!(files.len() > 1, "{} files", files.len());
         let journal_files = files.into_iter().zip(1u64..).map(|(content, seq)| JournalFile {
             file: FileId(seq),
@@ -240,12 +251,14 @@ mod tests {
             content: Bytes::from(content),
         });
         let checkpoint = Checkpoint {
+            shard: 3,
             generation: 1,
             start_lsn: 1,
+            durable_lsn: last_lsn,
             ..Checkpoint::default()
         };
         let checkpoint = checkpoint.encode().unwrap();
-        let state = recover([Some(&checkpoint), None], journal_files.collect()).unwrap();
+        let state = recover(3, [Some(&checkpoint), None], journal_files.collect()).unwrap();
         let mut found: Vec<(u32, i64, Bytes)> = Vec::new();
         for (id, partition) in &state.partitions {
             assert_eq!(partition.broken, None);

@@ -25,6 +25,11 @@ const JOURNAL_INFLIGHT: usize = 4;
 /// Largest part of the disk kept free: for checkpoints, and so that deletion can go on.
 const RESERVE_MAX: u64 = 8 << 30;
 
+/// A journal without a write for so long marks its end.
+const MARK_AFTER_MS: u64 = 1_000;
+/// Descriptors kept for files at least.
+const DESCRIPTORS_FOR_FILES_MIN: u64 = 128;
+
 /// Directory of a shard's journal and checkpoints, below the data directory.
 pub fn shard_directory(shard: u16) -> String {
     format!("shards/{shard}")
@@ -36,6 +41,8 @@ pub struct Sizes<'a> {
     pub config: &'a Config,
     /// Size of the file system, bytes.
     pub disk_bytes: u64,
+    /// File descriptors that the process may have.
+    pub descriptors: u64,
     /// Random, different at each start.
     pub seed: u64,
 }
@@ -65,6 +72,7 @@ impl Sizes<'_> {
         let journal_bytes = (share / 4).min(JOURNAL_MAX);
         StoreConfig {
             journal: JournalConfig {
+                shard: id.0,
                 directory: shard_directory(id.0),
                 file_bytes,
                 file_count: ((journal_bytes / file_bytes) as usize).max(JOURNAL_FILES_MIN),
@@ -81,6 +89,9 @@ impl Sizes<'_> {
             producer_expiration_ms: self.number("producer.id.expiration.ms", 86_400_000) as i64,
             disk_reserve_bytes: (self.disk_bytes / 50).min(RESERVE_MAX),
             segment_bytes_max: u64::MAX,
+            open_segments_max: (self.file_descriptors() / 2 / u64::from(self.config.shards.max(1))).clamp(4, 1000)
+                as usize,
+            mark_after_ms: MARK_AFTER_MS,
         }
     }
 
@@ -105,10 +116,18 @@ impl Sizes<'_> {
         }
     }
 
+    /// Descriptors that connections leave for files: however many clients come, the log can be written.
+    fn file_descriptors(&self) -> u64 {
+        (self.descriptors / 4)
+            .max(DESCRIPTORS_FOR_FILES_MIN)
+            .min(self.descriptors)
+    }
+
     /// The node's limits of connections.
     pub fn gate(&self) -> Arc<Gate> {
         let limit = |key: &str| self.number(key, i32::MAX as u64) as usize;
-        Gate::new(limit("max.connections"), limit("max.connections.per.ip"))
+        let affordable = (self.descriptors - self.file_descriptors()) as usize;
+        Gate::new(limit("max.connections"), limit("max.connections.per.ip"), affordable)
     }
 
     /// Sizes of the loops.

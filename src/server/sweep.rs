@@ -2,7 +2,8 @@
 //!
 //! Which these are is decidable once a shard is recovered, and only then. From a partition's flushed end on every record is in
 //! memory and in the journal, and goes into new segments, whose creation replaces a file of that name; below it every record is
-//! in a segment that the checkpoint names. So a file that the checkpoint does not name is never read again. Where the checkpoint
+//! in a segment that the checkpoint names. So a file that the checkpoint does not name is never read again. Nor is a directory of a
+//! topic that the metadata does not know: a kill came between a deletion and the removal of its files. Where the checkpoint
 //! might not be the newest (a copy of it is damaged), says nothing of a partition, or where the metadata does not give the
 //! partition to this shard, nothing is touched: after damage such files may be all that is left.
 
@@ -37,6 +38,10 @@ pub fn sweep(data_dir: &Path, shards: &[RecoveredShard], image: &Image) -> usize
             }
         }
     }
+    let all_sound = shards.iter().all(|shard| shard.checkpoint_sound);
+    if all_sound && let Err(error) = sweep_topics(&data_dir.join("topics"), image, &mut removed) {
+        tracing::warn!("looking for files of deleted topics: {error}");
+    }
     if removed > 0 {
         tracing::info!(
             files = removed,
@@ -44,6 +49,26 @@ pub fn sweep(data_dir: &Path, shards: &[RecoveredShard], image: &Image) -> usize
         );
     }
     removed
+}
+
+/// Removes the directories of topics that are gone.
+fn sweep_topics(directory: &Path, image: &Image, removed: &mut usize) -> io::Result<()> {
+    let known: BTreeSet<String> = image.topics.values().map(|topic| topic.id.to_string()).collect();
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_ours = name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_ours && !known.contains(&name) {
+            fs::remove_dir_all(entry.path())?;
+            *removed += 1;
+        }
+    }
+    Ok(())
 }
 
 fn sweep_partition(data_dir: &Path, id: PartitionId, found: &RecoveredPartition) -> io::Result<usize> {
@@ -183,6 +208,22 @@ mod tests {
     }
 
     #[test]
+    fn a_deleted_topic_leaves_nothing_behind() {
+        let planted = Planted::new("deleted");
+        let other = image(TopicId([8; 16]));
+        let mut doubtful = shard();
+        doubtful.checkpoint_sound = false;
+        assert_eq!(
+            sweep(&planted.0, &[shard(), doubtful], &other),
+            0,
+            "the metadata may not be the newest"
+        );
+        assert_eq!(planted.left().len(), FILES.len());
+        assert_eq!(sweep(&planted.0, &[shard()], &other), 1);
+        assert!(!planted.directory().exists());
+    }
+
+    #[test]
     fn nothing_goes_where_the_checkpoint_may_not_tell_all() {
         let planted = Planted::new("doubt");
         let id = PartitionId {
@@ -202,8 +243,6 @@ mod tests {
         for shard in doubtful {
             assert_eq!(sweep(&planted.0, &[shard], &image(TOPIC)), 0);
         }
-        let other_topic = image(TopicId([8; 16]));
-        assert_eq!(sweep(&planted.0, &[shard()], &other_topic), 0);
         assert_eq!(planted.left().len(), FILES.len());
     }
 }

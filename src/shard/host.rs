@@ -5,11 +5,12 @@
 
 use crate::base::ids::ShardId;
 use crate::controller::image::Image;
-use crate::controller::machine::Controller;
+use crate::controller::machine::{Controller, Planned};
 use crate::controller::record::{MetaRecord, encode_snapshot};
-use crate::controller::request::{ControllerReply, ControllerRequest};
+use crate::controller::request::{ControllerReply, ControllerRequest, Outcome};
 use crate::partition::request::ReplyTo;
 use crate::partition::store::Store;
+use crate::wire::error::ErrorCode;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -52,7 +53,11 @@ impl ControllerHost {
 
     /// Plans a request and stages its records.
     pub(crate) fn plan(&mut self, reply: ReplyTo, request: ControllerRequest, store: &mut Store) {
-        let planned = self.machine.plan(request);
+        let no_room = store.no_room().map(|why| format!("no new partitions: {why}"));
+        let planned = match no_room {
+            Some(why) => self.plan_without_room(request, &why),
+            None => self.machine.plan(request),
+        };
         for record in planned.records {
             let number = store.stage_meta(&record.encode());
             self.staged.push_back((number, record));
@@ -62,6 +67,34 @@ impl ControllerHost {
             reply,
             answer: planned.reply,
         });
+    }
+
+    /// On a full disk what would need more of it is checked and refused; deletions and all else go on.
+    fn plan_without_room(&mut self, mut request: ControllerRequest, why: &str) -> Planned {
+        match &mut request {
+            ControllerRequest::CreateTopics { validate_only, .. }
+            | ControllerRequest::CreatePartitions { validate_only, .. }
+                if !*validate_only =>
+            {
+                *validate_only = true;
+            }
+            _ => return self.machine.plan(request),
+        }
+        let refuse = |outcome: &mut Outcome| {
+            if outcome.error == ErrorCode::None {
+                *outcome = Outcome::refused(ErrorCode::KafkaStorageError, why);
+            }
+        };
+        let mut planned = self.machine.plan(request);
+        match &mut planned.reply {
+            ControllerReply::Created(results) => results.iter_mut().for_each(|(outcome, topic)| {
+                refuse(outcome);
+                *topic = None;
+            }),
+            ControllerReply::Grown(results) => results.iter_mut().for_each(refuse),
+            _ => {}
+        }
+        planned
     }
 
     /// Replays the records below `durable_end`.

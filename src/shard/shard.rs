@@ -152,7 +152,7 @@ impl Shard {
 
     /// True after `Event::Drain` once everything accepted is durable, answered and sent.
     pub fn drained(&self) -> bool {
-        self.draining && self.edge.drained() && self.store.is_quiet()
+        self.draining && self.edge.drained() && self.store.may_leave()
     }
 
     /// Counters, gauges brought up to date.
@@ -178,7 +178,10 @@ impl Shard {
     }
 
     fn on_connection(&mut self, now: Now, event: Event, out: &mut Out) {
-        self.draining |= matches!(event, Event::Drain);
+        if matches!(event, Event::Drain) {
+            self.draining = true;
+            self.store.leave();
+        }
         self.with_edge(now, out, |edge, cx| match event {
             Event::Accepted { conn, peer } => edge.on_accepted(cx, conn, peer),
             Event::Received { conn, data } => edge.on_received(cx, conn, data),

@@ -81,6 +81,14 @@ impl SimDisk {
     pub fn used(&self) -> u64 {
         self.files.values().map(|f| f.current.len() as u64).sum()
     }
+    /// Refuses `more` bytes when fewer than `keep_free` would be left.
+    pub fn respect_reserve(&self, more: u64, keep_free: u64) -> Result<(), i32> {
+        let needed = self.used().saturating_add(more).saturating_add(keep_free);
+        if keep_free > 0 && needed > self.capacity {
+            return Err(ENOSPC);
+        }
+        Ok(())
+    }
     /// Creates or replaces a file, durably.
     pub fn create(&mut self, name: &str, content: Vec<u8>) -> Result<(), i32> {
         self.make(name, SimFile::durable(content))
@@ -128,6 +136,24 @@ impl SimDisk {
             file.current.truncate(to as usize);
             file.durable.truncate(to as usize);
             file.pending.retain(|w| w.at + w.data.len() <= to as usize);
+        }
+    }
+    /// Changes a file behind everybody's back.
+    pub fn rewrite(&mut self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(file) = self.files.get_mut(name) {
+            let mut content = std::mem::take(&mut file.current);
+            change(&mut content);
+            *file = SimFile::durable(content);
+        }
+    }
+    /// Gives each of two files the other's name.
+    pub fn swap(&mut self, one: &str, other: &str) {
+        if one == other {
+            return;
+        }
+        if let (Some(first), Some(second)) = (self.files.remove(one), self.files.remove(other)) {
+            self.files.insert(one.into(), second);
+            self.files.insert(other.into(), first);
         }
     }
     /// Deletes a file, durably.

@@ -27,6 +27,8 @@ pub struct IoFaults {
     pub journal_error: u64,
     /// Reads that fail.
     pub read_error: u64,
+    /// Reads that give one wrong bit.
+    pub read_flip: u64,
     /// Operations that take 50 times as long.
     pub slow: u64,
     /// Jobs that fail with EIO (allocation, index and checkpoint files).
@@ -210,7 +212,7 @@ impl SimIo {
                 let result = if failed {
                     Err(EIO)
                 } else {
-                    disk.read(&name, at, len as usize).map(aligned)
+                    disk.read(&name, at, len as usize).map(|bytes| self.deliver(&bytes))
                 };
                 Event::Read { key, result }
             }
@@ -244,22 +246,54 @@ impl SimIo {
         })
     }
 
+    /// What a read gives: block-aligned memory, as from the runtime, and perhaps a wrong bit.
+    fn deliver(&mut self, bytes: &[u8]) -> Bytes {
+        let mut buf = crate::base::buf::AlignedBuf::zeroed(bytes.len());
+        buf.as_mut()[..bytes.len()].copy_from_slice(bytes);
+        if !bytes.is_empty() && self.chance.chance(self.faults.read_flip) {
+            let bit = self.chance.below(bytes.len() as u64 * 8) as usize;
+            buf.as_mut()[bit / 8] ^= 1 << (bit % 8);
+        }
+        buf.freeze(bytes.len())
+    }
+
     fn run(&mut self, job: &Job, disk: &mut SimDisk) -> Result<JobResult, i32> {
         match job {
-            Job::CreateSegment { file, path, bytes } => {
+            Job::CreateSegment {
+                file,
+                path,
+                bytes,
+                keep_free,
+            } => {
+                disk.respect_reserve(*bytes, *keep_free)?;
                 disk.create_unflushed(&path.0, *bytes as usize)?;
                 self.detach(&path.0);
                 self.files.insert(*file, path.0.clone());
             }
             Job::FlushNames { directories } => directories.iter().for_each(|dir| disk.name(&dir.0)),
-            Job::Extend { file, path, to } if self.files.contains_key(file) => disk.extend(&path.0, *to)?,
+            Job::Extend {
+                file,
+                path,
+                to,
+                more,
+                keep_free,
+            } if self.files.contains_key(file) => {
+                disk.respect_reserve(*more, *keep_free)?;
+                disk.extend(&path.0, *to)?;
+            }
             Job::Truncate { file, path, to } if self.files.contains_key(file) => disk.truncate(&path.0, *to),
             Job::Extend { .. } | Job::Truncate { .. } => return Err(EBADF),
             Job::Open { file, path } => {
                 disk.file(&path.0).ok_or(ENOENT)?;
                 self.files.insert(*file, path.0.clone());
             }
-            Job::PrepareJournal { file, path, bytes } => {
+            Job::PrepareJournal {
+                file,
+                path,
+                bytes,
+                keep_free,
+            } => {
+                disk.respect_reserve(*bytes, *keep_free)?;
                 disk.create(&path.0, vec![0; *bytes as usize])?;
                 self.files.insert(*file, path.0.clone());
             }
@@ -294,11 +328,4 @@ impl SimIo {
         }
         writes
     }
-}
-
-/// Reads come in block-aligned memory, as from the runtime.
-fn aligned(bytes: Bytes) -> Bytes {
-    let mut buf = crate::base::buf::AlignedBuf::zeroed(bytes.len());
-    buf.as_mut()[..bytes.len()].copy_from_slice(&bytes);
-    buf.freeze(bytes.len())
 }

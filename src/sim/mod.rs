@@ -8,4 +8,5 @@ pub mod ledger;
 pub mod net;
 pub mod node;
 pub mod prng;
+pub mod rot;
 pub mod world;

@@ -44,6 +44,10 @@ pub struct NodeConfig {
     pub retention_check_ms: u64,
     /// Partitions of `__consumer_offsets`.
     pub coordinators: u64,
+    /// Segments open for readers.
+    pub open_segments: usize,
+    /// Milliseconds until an idle journal is marked.
+    pub mark_after_ms: u64,
 }
 
 impl NodeConfig {
@@ -61,12 +65,15 @@ impl NodeConfig {
             segment: 4096 * chance.between(4, 64),
             retention_check_ms: chance.between(20, 500),
             coordinators: 1,
+            open_segments: chance.between(1, 8) as usize,
+            mark_after_ms: chance.between(1, 30),
         }
     }
 
     fn store(&self, shard: u16) -> StoreConfig {
         StoreConfig {
             journal: JournalConfig {
+                shard,
                 directory: format!("shards/{shard}"),
                 file_bytes: self.journal_file,
                 file_count: self.journal_files,
@@ -81,6 +88,8 @@ impl NodeConfig {
             backlog_bytes_max: 256 << 10,
             retention_check_ms: self.retention_check_ms,
             producer_expiration_ms: 86_400_000,
+            open_segments_max: self.open_segments,
+            mark_after_ms: self.mark_after_ms,
             disk_reserve_bytes: 64 << 10,
             segment_bytes_max: self.segment,
         }
@@ -127,7 +136,7 @@ fn recover_disk(disk: &SimDisk, shards: u16, ios: &mut [SimIo]) -> Result<Vec<Re
             disk.file(&format!("shards/{shard}/checkpoint.{slot}"))
                 .map(|f| f.current())
         };
-        found.push(recover([copy("a"), copy("b")], files).map_err(|d| format!("shard {shard}: {d}"))?);
+        found.push(recover(shard, [copy("a"), copy("b")], files).map_err(|d| format!("shard {shard}: {d}"))?);
     }
     Ok(found)
 }

@@ -25,6 +25,9 @@ const LIVENESS_NS: u64 = 20_000_000_000;
 /// Answers in a row by which a reader may be refused once all faults ended: what is still on its way passes by then.
 const REFUSED_MAX: u32 = 1_000;
 
+/// Virtual time in which a broker forgets that a read once gave damaged bytes.
+const FORGIVEN_NS: u64 = 11_000_000_000;
+
 /// What a run may contain.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -62,18 +65,18 @@ pub struct Report {
     pub virtual_ms: u64,
 }
 
-struct World {
-    chance: Prng,
+pub(super) struct World {
+    pub(super) chance: Prng,
     groups_chance: Prng,
-    config: NodeConfig,
-    faults: IoFaults,
-    disk: SimDisk,
-    node: Option<Node>,
-    now: Now,
-    producers: Vec<Producer>,
-    readers: Vec<LogReader>,
-    committers: Vec<Committer>,
-    ledger: Ledger,
+    pub(super) config: NodeConfig,
+    pub(super) faults: IoFaults,
+    pub(super) disk: SimDisk,
+    pub(super) node: Option<Node>,
+    pub(super) now: Now,
+    pub(super) producers: Vec<Producer>,
+    pub(super) readers: Vec<LogReader>,
+    pub(super) committers: Vec<Committer>,
+    pub(super) ledger: Ledger,
     partitions: u32,
     /// CreateTopics was answered with success.
     topic_made: bool,
@@ -109,7 +112,7 @@ pub fn run(seed: u64, limits: Limits) -> Result<Report, String> {
 }
 
 impl World {
-    fn draw(seed: u64) -> World {
+    pub(super) fn draw(seed: u64) -> World {
         let mut chance = Prng::new(seed);
         // Apart, so that a seed without groups is the run it was before there were any.
         let mut groups_chance = Prng::new(seed ^ 0x6772_6f75_7073);
@@ -119,6 +122,7 @@ impl World {
             segment_error: if chance.chance(25) { chance.between(1, 10) } else { 0 },
             journal_error: if chance.chance(10) { 1 } else { 0 },
             read_error: if chance.chance(20) { chance.between(1, 10) } else { 0 },
+            read_flip: if chance.chance(15) { chance.between(1, 10) } else { 0 },
             slow: if chance.chance(30) { chance.between(1, 5) } else { 0 },
             job_error: if chance.chance(20) { chance.between(1, 10) } else { 0 },
             stalled_until_ns: 0,
@@ -174,7 +178,7 @@ impl World {
         }
     }
 
-    fn start_node(&mut self) -> Result<(), String> {
+    pub(super) fn start_node(&mut self) -> Result<(), String> {
         let mut chance = self.chance.fork();
         self.node = Some(Node::start(
             &self.config,
@@ -193,6 +197,29 @@ impl World {
             ));
         }
         Ok(())
+    }
+
+    /// The same world on a disk that does what it is told.
+    pub(super) fn without_faults(mut self) -> World {
+        self.faults = IoFaults::default();
+        self.disk = SimDisk::new(1 << 40);
+        self
+    }
+
+    /// Lets time pass without clients.
+    pub(super) fn rest(&mut self, length_ns: u64) {
+        let end = self.now.mono_ns + length_ns;
+        while self.now.mono_ns < end {
+            self.advance(1_000_000);
+        }
+    }
+
+    /// Kills the node, and every connection with it.
+    pub(super) fn stop_node(&mut self) {
+        let mut chance = self.chance.fork();
+        if let Some(node) = self.node.take() {
+            node.crash(&mut self.disk, false, &mut chance);
+        }
     }
 
     fn fold_node(&mut self) {
@@ -225,7 +252,7 @@ impl World {
         node.run(self.now, &mut self.disk);
     }
 
-    fn create_topic(&mut self) -> Result<(), String> {
+    pub(super) fn create_topic(&mut self) -> Result<(), String> {
         let topic = CreatableTopic {
             name: TOPIC.into(),
             num_partitions: self.partitions as i32,
@@ -265,7 +292,7 @@ impl World {
     }
 
     /// The phase with faults.
-    fn busy(&mut self, limits: Limits) -> Result<(), String> {
+    pub(super) fn busy(&mut self, limits: Limits) -> Result<(), String> {
         let end = self.now.mono_ns + limits.busy_ms * 1_000_000;
         let crashes = self.chance.below(limits.crashes + 1);
         let mut crash_at: Vec<u64> = (0..crashes)
@@ -288,7 +315,7 @@ impl World {
     }
 
     /// One step of time, and what clients do about it.
-    fn round(&mut self) -> Result<(), String> {
+    pub(super) fn round(&mut self) -> Result<(), String> {
         self.advance(100_000);
         self.connect_clients();
         self.take_replies()?;
@@ -376,7 +403,8 @@ impl World {
     }
 
     /// Faults end; everything has to come to rest.
-    fn heal(&mut self) -> Result<(), String> {
+    pub(super) fn heal(&mut self) -> Result<(), String> {
+        let bad_reads = self.faults.read_flip > 0;
         self.faults = IoFaults::default();
         self.disk.capacity = 1 << 40;
         if let Some(node) = &mut self.node {
@@ -398,10 +426,13 @@ impl World {
                 ));
             }
         }
+        if bad_reads {
+            self.rest(FORGIVEN_NS);
+        }
         Ok(())
     }
 
-    fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         let mut text: String = self.committers.iter().map(|c| c.describe() + "; ").collect();
         for store in self.node.iter().flat_map(|n| n.shards.iter()).map(Shard::store) {
             text += &format!("{}; ", store.describe());
@@ -426,7 +457,7 @@ impl World {
     }
 
     /// Reads every partition from its start and compares.
-    fn check_log(&mut self) -> Result<(), String> {
+    pub(super) fn check_log(&mut self) -> Result<(), String> {
         if let Some(node) = &mut self.node {
             for reader in &mut self.readers {
                 reader.wire.disconnect(&mut node.nets); // an answer to an older question may be on its way

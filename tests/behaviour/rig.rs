@@ -93,6 +93,8 @@ fn sizes() -> NodeConfig {
         window: 64 << 10,
         segment: 64 << 20,
         retention_check_ms: 300_000,
+        open_segments: 100,
+        mark_after_ms: 1_000,
         coordinators: 5,
     }
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The CI amount of the power-cut and kill rigs: installs what is missing (Debian, Ubuntu), builds, runs. Needs root.
-#   IMAGES=40 ROUNDS=30 SEED=1 tests/powercut/run.sh
+#   IMAGES=40 ROUNDS=30 FAULTS=2 SEED=1 tests/powercut/run.sh
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-images=${IMAGES:-40} rounds=${ROUNDS:-30} seed=${SEED:-1}
+images=${IMAGES:-40} rounds=${ROUNDS:-30} faults=${FAULTS:-2} seed=${SEED:-1}
 
 missing=()
 command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
@@ -22,5 +22,6 @@ failed=0
 "$powercut" gate || failed=1
 "$powercut" run --fs both --images "$images" --seed "$seed" || failed=1
 "$powercut" run --fs ext4 --images 8 --flush-off --seed "$seed" || failed=1
+"$powercut" faults --rounds "$faults" --seed "$seed" || failed=1
 "$powercut" kill --rounds "$rounds" --producers 4 --seed "$seed" || failed=1
 exit $failed

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod fake;
+pub mod node;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

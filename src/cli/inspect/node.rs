@@ -33,12 +33,12 @@ pub(super) fn inspect(directory: &Path, verify: bool) -> Result<Report, Failure>
     report.cluster_id = Some(format.cluster_id);
     report.node_id = Some(format.node_id);
     let mut states = Vec::new();
-    for shard in 0.. {
+    for shard in 0u16.. {
         let relative = format!("shards/{shard}");
         if !directory.join(&relative).is_dir() {
             break;
         }
-        states.extend(inspect_shard(directory, &relative, &mut report.files)?);
+        states.extend(inspect_shard(directory, (shard, &relative), &mut report.files)?);
         report.shards += 1;
     }
     if report.shards == 0 {
@@ -97,7 +97,11 @@ fn refuse_running(directory: &Path) -> Result<Option<File>, Failure> {
     Ok(Some(file))
 }
 
-fn inspect_shard(directory: &Path, relative: &str, rows: &mut Vec<Row>) -> Result<Option<Recovered>, Failure> {
+fn inspect_shard(
+    directory: &Path,
+    (shard, relative): (u16, &str),
+    rows: &mut Vec<Row>,
+) -> Result<Option<Recovered>, Failure> {
     let path = directory.join(relative);
     let mut copies = [None, None];
     for (copy, name) in copies.iter_mut().zip(["checkpoint.a", "checkpoint.b"]) {
@@ -114,7 +118,7 @@ fn inspect_shard(directory: &Path, relative: &str, rows: &mut Vec<Row>) -> Resul
         let file = FileId(seq);
         journal.push(JournalFile { file, seq, content });
     }
-    match recover([copies[0].as_deref(), copies[1].as_deref()], journal) {
+    match recover(shard, [copies[0].as_deref(), copies[1].as_deref()], journal) {
         Ok(state) => Ok(Some(state)),
         Err(damage) => {
             rows.push(Row::new(relative, "shard", 0).damaged(damage.to_string()));

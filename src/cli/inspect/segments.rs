@@ -130,22 +130,14 @@ pub(super) fn walk(file: &File, partition: PartitionId, limit: u64) -> io::Resul
     let mut prev_crc = None;
     while at < limit {
         let bytes = read_some(file, at, limit, most)?;
-        let stretch = match read_stretch(partition, &bytes, at, at) {
-            Ok(stretch) => stretch,
-            Err((fault_at, fault)) => {
-                // Frames before it count: read again, only up to there.
-                let before = read_some(file, at, fault_at, (fault_at - at) as usize)?;
-                if let Ok(stretch) = read_stretch(partition, &before, at, at) {
-                    let _ = add(&mut contents, &mut prev_crc, &stretch.frames);
-                }
-                contents.valid_bytes = fault_at;
-                return Ok((contents, Some((fault_at, fault.to_string()))));
-            }
-        };
+        let stretch = read_stretch(partition, &bytes, at, at, None);
         if let Err(fault) = add(&mut contents, &mut prev_crc, &stretch.frames) {
             return Ok((contents, Some(fault)));
         }
         contents.valid_bytes = stretch.next_position.min(limit);
+        if let Some(fault) = stretch.fault {
+            return Ok((contents, Some((stretch.next_position, fault.to_string()))));
+        }
         let is_over = limit - stretch.next_position.min(limit) < FRAME_HEADER as u64;
         if is_over || bytes.is_empty() {
             return Ok((contents, None));

@@ -5,6 +5,7 @@ mod check;
 mod cut;
 mod disk;
 mod error;
+mod faults;
 mod frames;
 mod gate;
 mod kafka;
@@ -143,6 +144,8 @@ enum Command {
         #[arg(long, value_enum, default_value = "none")]
         fault: standin::Fault,
     },
+    /// Let the disk fail, hang and fill up under a running broker, and look at what its operator sees (root)
+    Faults(FaultsArgs),
     /// Count writes and flushes of a group commit where they arrive at the disk (root)
     Gate {
         /// File systems to run on
@@ -186,6 +189,18 @@ struct RunArgs {
     /// Keep images of failures in the work directory (each as large as the disk)
     #[arg(long)]
     keep: bool,
+    #[command(flatten)]
+    broker: BrokerArgs,
+}
+
+#[derive(Args)]
+struct FaultsArgs {
+    /// Groups of checks (comma-separated) [default: all]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    kinds: Vec<faults::Kind>,
+    /// Failing calls tried per kind of call, and a third of the kills over a slow disk
+    #[arg(long, default_value_t = 2)]
+    rounds: u32,
     #[command(flatten)]
     broker: BrokerArgs,
 }
@@ -293,6 +308,26 @@ fn kill(args: &KillArgs, seed: u64, report: &mut Report) -> Result<()> {
     clear_up(&args.broker, &work, outcome.passed())
 }
 
+fn disk_faults(args: &FaultsArgs, seed: u64, report: &mut Report) -> Result<()> {
+    let home = sys::namespace::enter()?;
+    let small = ["--admin", "off", "--memory", "64MiB", "--shards", "1"];
+    let given = args.broker.extra.clone();
+    let plan = faults::Plan {
+        kinds: args.kinds.clone(),
+        rounds: args.rounds,
+        seed,
+        binary: args.broker.binary()?,
+        extra: if given.is_empty() {
+            small.map(ToString::to_string).to_vec()
+        } else {
+            given
+        },
+        work: args.broker.work(),
+    };
+    faults::run(&home, &plan, report)?;
+    clear_up(&args.broker, &plan.work, report.clean())
+}
+
 fn gate(fs: FsChoice, mib: usize, args: &BrokerArgs, report: &mut Report) -> Result<()> {
     let home = sys::namespace::enter()?;
     let work = args.work();
@@ -327,6 +362,7 @@ fn main() -> ExitCode {
             sys::namespace::enter().and_then(|h| selftest::run(&h, fs.kinds(), seed, &mut report))
         }
         Command::Run(args) => power_cut(args, seed, &mut report),
+        Command::Faults(args) => disk_faults(args, seed, &mut report),
         Command::Kill(args) => kill(args, seed, &mut report),
         Command::Start {
             data_dir,

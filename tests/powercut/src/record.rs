@@ -20,6 +20,19 @@ use crate::sys::fiemap::DataMap;
 /// Memory the write log may take before the load ends early.
 const LOG_CAP: u64 = 1 << 30;
 
+/// A fault of the disk in the middle of the load; the broker may end by itself then, and is not restarted.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// How long the load has run when it comes.
+    pub after: Duration,
+    /// Rule without its range, such as `write 3 EIO sticky`.
+    pub rule: String,
+    /// Ending of the files that it strikes; `None` = the whole disk.
+    pub files: Option<&'static str>,
+    /// How long the load goes on with it.
+    pub lasts: Duration,
+}
+
 /// What is recorded and how.
 pub struct Settings {
     /// The broker; its address is that of the recording only.
@@ -38,6 +51,8 @@ pub struct Settings {
     pub seed: u64,
     /// From the load on the disk answers flushes without doing them.
     pub flush_off: bool,
+    /// What breaks in the middle.
+    pub fault: Option<Fault>,
     /// Where ledger and broker output go: outside of the disk.
     pub work: PathBuf,
 }
@@ -54,6 +69,10 @@ pub struct Recording {
     pub created: u64,
     /// Acknowledged batches.
     pub acks: Vec<Ack>,
+    /// Acknowledged batches when the fault came.
+    pub acks_before_fault: usize,
+    /// The broker ended by itself.
+    pub ended: bool,
     /// What went against the protocol during the run.
     pub violations: Vec<String>,
     /// The shared state of the producers, with their identities.
@@ -96,22 +115,16 @@ pub fn record(home: &Path, shape: Shape, settings: &Settings, report: &mut Repor
         from = rig.disk().sequence();
         rig.rule("flush 1 lie sticky")?;
     }
-    let disk = rig.disk().clone();
-    let world = Arc::new(World {
-        lanes: lanes(&settings.topics),
-        seed: settings.seed,
-        ledger: Ledger::create(&settings.work.join("ledger.txt"))?,
-        clock: Box::new(move || disk.sequence()),
-        addr: settings.spec.addr,
-        stop: AtomicBool::new(false),
-        abandon: AtomicBool::new(false),
-        pause: settings.pause,
-        identities: (0..settings.producers).map(|_| OnceLock::new()).collect(),
-        last_trouble: Mutex::new(String::new()),
-    });
+    let world = world(&rig, settings)?;
     let workers = world.start();
-    let (began, mut restarted) = (Instant::now(), false);
+    let (began, mut restarted) = (Instant::now(), settings.fault.is_some());
+    let mut strike = Strike::default();
     while began.elapsed() < settings.load && rig.disk().counts().log_bytes < LOG_CAP {
+        if strike.is_over(&rig, settings, (began, &world))? || (settings.fault.is_some() && broker.ended()) {
+            // Time to end by itself, and to acknowledge what it must not.
+            std::thread::sleep(Duration::from_millis(500));
+            break;
+        }
         std::thread::sleep(Duration::from_millis(100));
         maps.push((rig.disk().sequence(), rig.data_map(&|_| true)));
         if !restarted && began.elapsed() > settings.load / 2 {
@@ -135,7 +148,7 @@ pub fn record(home: &Path, shape: Shape, settings: &Settings, report: &mut Repor
         let _ = worker.join();
     }
     let (acks, mut violations) = world.ledger.contents();
-    if ended {
+    if ended && settings.fault.is_none() {
         violations.push(format!("the broker ended by itself: {}", settings.spec.tail()));
     }
     rig.clear_rules();
@@ -146,8 +159,59 @@ pub fn record(home: &Path, shape: Shape, settings: &Settings, report: &mut Repor
         to,
         created,
         acks,
+        acks_before_fault: strike.acks_before,
+        ended,
         violations,
         world,
         maps,
     })
+}
+
+/// The producers' world on this rig.
+fn world(rig: &Rig, settings: &Settings) -> Result<Arc<World>> {
+    let disk = rig.disk().clone();
+    Ok(Arc::new(World {
+        lanes: lanes(&settings.topics),
+        seed: settings.seed,
+        ledger: Ledger::create(&settings.work.join("ledger.txt"))?,
+        clock: Box::new(move || disk.sequence()),
+        addr: settings.spec.addr,
+        stop: AtomicBool::new(false),
+        abandon: AtomicBool::new(false),
+        pause: settings.pause,
+        identities: (0..settings.producers).map(|_| OnceLock::new()).collect(),
+        last_trouble: Mutex::new(String::new()),
+    }))
+}
+
+/// The fault of a run, once it has come.
+#[derive(Default)]
+struct Strike {
+    at: Option<Instant>,
+    acks_before: usize,
+}
+
+impl Strike {
+    /// Lets the fault come when it is due; true when it has lasted its time.
+    fn is_over(&mut self, rig: &Rig, settings: &Settings, (began, world): (Instant, &World)) -> Result<bool> {
+        let Some(fault) = &settings.fault else { return Ok(false) };
+        if self.at.is_none() && began.elapsed() > fault.after {
+            self.acks_before = world.ledger.totals().0 as usize;
+            strike(rig, fault)?;
+            self.at = Some(Instant::now());
+        }
+        Ok(self.at.is_some_and(|at| at.elapsed() > fault.lasts))
+    }
+}
+
+/// Sets the fault's rule for every place where the files lie now.
+fn strike(rig: &Rig, fault: &Fault) -> Result<()> {
+    let Some(ending) = fault.files else {
+        return rig.rule(&fault.rule);
+    };
+    let map = rig.data_map(&|path| path.to_string_lossy().ends_with(ending));
+    for (from, to) in map.ranges() {
+        rig.rule(&format!("{} range={from}..{to}", fault.rule))?;
+    }
+    Ok(())
 }

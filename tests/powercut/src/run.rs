@@ -162,6 +162,7 @@ fn settings(plan: &Plan, direct: bool, seed: u64) -> Result<Settings> {
         load: plan.load,
         seed,
         flush_off: plan.flush_off,
+        fault: None,
         work: plan.work.clone(),
     })
 }

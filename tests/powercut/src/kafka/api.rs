@@ -59,6 +59,24 @@ pub fn create_topics(conn: &mut Conn, topics: &[Topic], configs: &[(&str, &str)]
     }
 }
 
+/// Deletes a topic.
+///
+/// # Errors
+/// When the connection fails or the broker refuses, with its error code.
+pub fn delete_topic(conn: &mut Conn, name: &str) -> Result<()> {
+    let mut body = Encoder::default();
+    body.i32(1).string(name).i32(10_000);
+    let answer = conn.call(20, 1, &body.0)?;
+    let mut fields = Decoder(&answer);
+    fields.i32()?;
+    let results = fields.list(|item| Ok((item.string()?, item.i16()?)))?;
+    match results.first() {
+        Some((_, 0)) => Ok(()),
+        Some((_, code)) => Err(Error::answer(*code, &format!("deleting topic {name}"))),
+        None => Err(Error::new("DeleteTopics answered without the topic")),
+    }
+}
+
 /// Names and partition counts of all topics.
 ///
 /// # Errors

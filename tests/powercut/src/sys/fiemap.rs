@@ -57,6 +57,11 @@ impl DataMap {
         Self(merged)
     }
 
+    /// The ranges.
+    pub fn ranges(&self) -> &[(u64, u64)] {
+        &self.0
+    }
+
     /// True when all of `from..to` is file data.
     pub fn holds(&self, from: u64, to: u64) -> bool {
         let after = self.0.partition_point(|range| range.0 <= from);
