@@ -607,3 +607,39 @@ fn one_request_cannot_create_without_bound() {
     assert_eq!(results[0].0.error, ErrorCode::None);
     assert_eq!(results[1].0.error, ErrorCode::PolicyViolation);
 }
+
+#[test]
+fn the_topic_of_offsets_has_settings_of_its_own_and_stays_compacted() {
+    let offsets = "__consumer_offsets";
+    let mut c = with_static(&[
+        ("offsets.topic.num.partitions", "7"),
+        ("offsets.topic.segment.bytes", "4096"),
+        ("log.cleanup.policy", "delete"),
+    ]);
+    let (error, message) = create_one(&mut c, with_config(offsets, "cleanup.policy", "delete"));
+    assert_eq!(error, ErrorCode::InvalidConfig);
+    assert!(message.contains("keeps committed offsets"), "{message}");
+    assert_eq!(create_one(&mut c, new_topic(offsets, -1)).0, ErrorCode::None);
+    let topic = c.image().topic(offsets).unwrap().clone();
+    assert_eq!(topic.partitions.len(), 7);
+    assert_eq!(topic.overrides["cleanup.policy"], "compact");
+    assert_eq!(topic.config.segment_bytes, 4096);
+    assert!(
+        topic.config.cleanup_compact && !topic.config.cleanup_delete,
+        "retention leaves it alone"
+    );
+
+    for (value, expected) in [("delete", ErrorCode::InvalidConfig), ("compact", ErrorCode::None)] {
+        let outcome = alter(&mut c, 2, offsets, false, &[("cleanup.policy", Some(value), 0)]);
+        assert_eq!(outcome.error, expected, "{value}");
+    }
+    // All other configs go back to their defaults, this one is not among those that may.
+    alter(&mut c, 2, offsets, true, &[("retention.ms", Some("1"), 0)]);
+    alter(&mut c, 2, offsets, false, &[("cleanup.policy", None, 1)]);
+    let topic = c.image().topic(offsets).unwrap().clone();
+    assert_eq!(topic.overrides["cleanup.policy"], "compact");
+    assert!(!topic.config.cleanup_delete);
+
+    assert_eq!(grow(&mut c, offsets, 9, None).error, ErrorCode::InvalidPartitions);
+    assert_eq!(delete(&mut c, vec![by_name(offsets)]), [ErrorCode::None], "as in Kafka");
+}

@@ -48,9 +48,14 @@ impl Rig {
     }
 
     fn with_memory(memory_max: usize) -> Rig {
-        let static_configs = [("offsets.topic.num.partitions", "1")];
+        Rig::with(memory_max, &[])
+    }
+
+    fn with(memory_max: usize, settings: &[(&str, &str)]) -> Rig {
+        let one = [("offsets.topic.num.partitions", "1")];
+        let pairs = one.iter().chain(settings);
         let config = ControllerConfig {
-            static_configs: static_configs.map(|(k, v)| (k.to_string(), v.to_string())).into(),
+            static_configs: pairs.map(|(k, v)| (k.to_string(), v.to_string())).collect(),
             ..ControllerConfig::default()
         };
         let mut rig = Rig {
@@ -409,4 +414,91 @@ fn without_memory_groups_that_are_there_go_on_and_new_ones_are_refused() {
     let (to, _) = rig.question();
     rig.owner(to, appended(ErrorCode::None));
     assert_eq!(rig.host.bytes(), 0, "what is deleted takes no memory");
+}
+
+impl Rig {
+    /// A member of "g" joins, as version 3 does.
+    fn join(&mut self, session_timeout_ms: i32) -> Option<ErrorCode> {
+        let caller = Caller {
+            client_id: "c".into(),
+            client_host: "/127.0.0.1".into(),
+            version: 3,
+        };
+        let request = JoinGroupRequest {
+            group_id: "g".into(),
+            session_timeout_ms,
+            rebalance_timeout_ms: 60_000,
+            protocol_type: "consumer".into(),
+            protocols: vec![Default::default()],
+            ..JoinGroupRequest::default()
+        };
+        self.ask(GroupRequest::Join(caller, request));
+        match self.answer() {
+            None => None,
+            Some(GroupAnswer::Join(response)) => Some(response.error),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn settings_of_the_broker_reach_the_groups() {
+    let mut rig = Rig::with(
+        1 << 20,
+        &[
+            ("group.initial.rebalance.delay.ms", "70"),
+            ("group.min.session.timeout.ms", "10"),
+            ("group.max.session.timeout.ms", "20"),
+            ("group.max.size", "1"),
+            ("offset.metadata.max.bytes", "2"),
+            ("offsets.retention.minutes", "1"),
+            ("offsets.retention.check.interval.ms", "90000"),
+        ],
+    );
+    rig.load(Vec::new(), 0);
+    assert_eq!(rig.join(9), Some(ErrorCode::InvalidSessionTimeout));
+    assert_eq!(rig.join(21), Some(ErrorCode::InvalidSessionTimeout));
+    assert_eq!(rig.join(20), None, "it waits for others");
+    assert_eq!(rig.host.next_deadline(), Some(rig.now.mono_ns + 70_000_000));
+    assert_eq!(rig.join(20), Some(ErrorCode::GroupMaxSizeReached));
+
+    let mut rig = Rig::with(
+        1 << 20,
+        &[
+            ("offset.metadata.max.bytes", "2"),
+            ("offsets.retention.minutes", "1"),
+            ("offsets.retention.check.interval.ms", "90000"),
+        ],
+    );
+    rig.load(Vec::new(), 0);
+    let partition = |index, text: &str| OffsetCommitPartition {
+        index,
+        offset: 5,
+        metadata: Some(text.into()),
+        ..OffsetCommitPartition::default()
+    };
+    let request = OffsetCommitRequest {
+        group_id: "g".into(),
+        topics: vec![OffsetCommitTopic {
+            name: "t".into(),
+            partitions: vec![partition(0, "12"), partition(1, "123")],
+            ..OffsetCommitTopic::default()
+        }],
+        ..OffsetCommitRequest::default()
+    };
+    rig.ask(GroupRequest::Commit(8, request));
+    let (to, _) = rig.question();
+    rig.owner(to, appended(ErrorCode::None));
+    let Some(GroupAnswer::Commit(topics)) = rig.answer() else {
+        panic!()
+    };
+    let errors: Vec<_> = topics[0].partitions.iter().map(|p| p.error).collect();
+    assert_eq!(errors, [ErrorCode::None, ErrorCode::OffsetMetadataTooLarge]);
+    assert_eq!(rig.host.next_deadline(), Some(rig.now.mono_ns + 90_000_000_000));
+    rig.now.mono_ns += 90_000_000_000;
+    rig.now.wall_ms += 90_000;
+    rig.tick();
+    let (to, _) = rig.question();
+    rig.owner(to, appended(ErrorCode::None));
+    assert_eq!(rig.host.sizes(), (0, 0), "expired after a minute");
 }

@@ -447,3 +447,12 @@ fn a_produce_that_waits_for_the_disk_is_not_cut_short_by_a_drain() {
     rig.owner_answers(to, done(7));
     assert_eq!(rig.produced(9, 1).topics[0].partitions[0].error, ErrorCode::None);
 }
+
+#[test]
+fn the_brokers_own_topics_are_written_by_the_broker_alone() {
+    let mut rig = Rig::new();
+    rig.create("__consumer_offsets", 2, &[]);
+    let request = produce(9, 1, -1, TopicRef::Name("__consumer_offsets"), &[(0, Some(BATCH))]);
+    assert_eq!(rig.errors(9, request), [ErrorCode::InvalidTopicException]);
+    assert!(rig.requests.is_empty());
+}
