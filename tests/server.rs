@@ -151,6 +151,9 @@ fn taken_ports_memory_disks_and_foreign_directories_are_refused_with_a_remedy() 
     )
     .unwrap();
     start_with(&["--data-dir", path]).fails(1, "format version 99");
+    let old = "version = 1\ncluster.id = x\nnode.id = 1\n";
+    std::fs::write(data.join("ringlog.format"), old).unwrap();
+    start_with(&["--data-dir", path]).fails(1, "ringlog consume TOPIC");
     let foreign = scratch.0.join("foreign");
     std::fs::create_dir(&foreign).unwrap();
     std::fs::write(foreign.join("thesis.tex"), "x").unwrap();

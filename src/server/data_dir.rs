@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Version of the directory's layout and of all files in it.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 /// Names the format; its presence says that the directory is ours.
 pub const FORMAT_FILE: &str = "ringlog.format";
 const FORMAT_TMP: &str = "ringlog.format.tmp";
@@ -135,6 +135,18 @@ fn parse_format(text: &str, path: &Path) -> Result<Format, Refusal> {
                 env!("CARGO_PKG_VERSION")
             ),
             remedy: "start it with the ringlog that wrote it or a newer one".into(),
+        });
+    }
+    if version < FORMAT_VERSION {
+        return Err(Refusal {
+            cause: format!(
+                "{} has format version {version}, which was never released; this is ringlog {} with version {FORMAT_VERSION}",
+                path.parent().unwrap_or(path).display(),
+                env!("CARGO_PKG_VERSION")
+            ),
+            remedy: "start the ringlog that wrote it beside this one and copy what is needed: `ringlog consume TOPIC -e --format jsonl | \
+                     ringlog produce TOPIC --format jsonl -b ADDRESS`"
+                .into(),
         });
     }
     let cluster_id = field("cluster.id")
