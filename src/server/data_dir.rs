@@ -372,13 +372,13 @@ mod tests {
     fn a_newer_format_is_refused_with_a_remedy() {
         let dir = Dir::new();
         fs::create_dir_all(&dir.0).unwrap();
-        fs::write(dir.0.join(FORMAT_FILE), "version = 2\ncluster.id = x\nnode.id = 1\n").unwrap();
+        fs::write(dir.0.join(FORMAT_FILE), "version = 3\ncluster.id = x\nnode.id = 1\n").unwrap();
         let refusal = DataDir::open(&dir.0, None).unwrap_err();
         assert!(
-            refusal.cause.contains("version 2") && refusal.remedy.contains("newer"),
+            refusal.cause.contains("version 3") && refusal.remedy.contains("newer"),
             "{refusal}"
         );
-        fs::write(dir.0.join(FORMAT_FILE), "version = 1\n").unwrap();
+        fs::write(dir.0.join(FORMAT_FILE), "version = 2\n").unwrap();
         assert!(DataDir::open(&dir.0, None).unwrap_err().cause.contains("damaged"));
     }
 
