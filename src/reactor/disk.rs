@@ -1,7 +1,10 @@
 //! Files: direct reads, writes and flushes on the shard's own ring.
 //!
 //! Invariants: a write is answered with success only when all its bytes are written (RELIABILITY mode 8); interrupted
-//! operations are resubmitted, short ones continued, errors passed on, never retried. Must not know: what is in the files.
+//! operations are resubmitted, short ones continued, errors passed on, never retried. While the disk is silent, operations are
+//! handed to the ring's own threads: ext4 updates a file's time when a direct write is submitted, and waits there for a commit of
+//! its journal, so a shard that submits the next write itself would stand still with all its clients. Must not know: what is in the
+//! files.
 
 use super::machine::JobRunner;
 use super::ops::{Io, Op, Reading, Writing};
@@ -10,17 +13,23 @@ use crate::base::ids::{FileId, IoKey};
 use crate::base::pool::BufPool;
 use crate::shard::event::Event;
 use bytes::Bytes;
+use io_uring::squeue::Flags;
 use io_uring::{opcode, types};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 /// Most bytes of one operation: below the kernel's own limit (2 GiB less a page), whole blocks.
 const STEP_MAX: usize = 1 << 30;
+/// A disk that has not answered for so long, nanoseconds, is waited for by other threads.
+const SILENT_NS: u64 = 20_000_000;
 
 /// The open files of a shard.
 pub struct Disk {
     files: BTreeMap<FileId, Arc<OwnedFd>>,
+    /// Operations under way, the oldest first, and when they were asked for.
+    under_way: VecDeque<(IoKey, u64)>,
+    now_ns: u64,
     pool: BufPool,
     jobs: Arc<dyn JobRunner>,
 }
@@ -30,8 +39,32 @@ impl Disk {
     pub fn new(files: Vec<(FileId, Arc<OwnedFd>)>, pool_bytes: usize, jobs: Arc<dyn JobRunner>) -> Disk {
         Disk {
             files: files.into_iter().collect(),
+            under_way: VecDeque::new(),
+            now_ns: 0,
             pool: BufPool::new(pool_bytes),
             jobs,
+        }
+    }
+
+    /// What time it is, monotonic nanoseconds.
+    pub fn set_now(&mut self, now_ns: u64) {
+        self.now_ns = now_ns;
+    }
+
+    /// Notes an operation; how it is submitted.
+    fn begin(&mut self, key: IoKey) -> Flags {
+        let oldest = self.under_way.front().map_or(self.now_ns, |(_, since)| *since);
+        self.under_way.push_back((key, self.now_ns));
+        if self.now_ns.saturating_sub(oldest) > SILENT_NS {
+            Flags::ASYNC
+        } else {
+            Flags::empty()
+        }
+    }
+
+    fn end(&mut self, key: IoKey) {
+        if let Some(at) = self.under_way.iter().position(|(other, _)| *other == key) {
+            self.under_way.remove(at);
         }
     }
 
@@ -86,7 +119,7 @@ impl Disk {
             done: 0,
             durable,
         };
-        start_write(io, Box::new(write));
+        start_write(io, Box::new(write), self.begin(key));
         None
     }
 
@@ -111,7 +144,7 @@ impl Disk {
             len,
             done: 0,
         };
-        start_read(io, Box::new(read));
+        start_read(io, Box::new(read), self.begin(key));
         None
     }
 
@@ -120,12 +153,14 @@ impl Disk {
         let Some(file) = self.file(file) else {
             return Some(synced(key, Err(libc::EBADF)));
         };
+        self.begin(key);
         start_sync(io, key, file);
         None
     }
 
     /// A write completed, perhaps in part.
     pub fn on_write(&mut self, io: &mut Io, mut write: Box<Writing>, result: i32) -> Option<Event> {
+        self.end(write.key);
         match result {
             1.. => {
                 write.done += result as usize;
@@ -141,12 +176,14 @@ impl Disk {
             _ if is_interrupted(result) => {}
             _ => return Some(written(write.key, Err(-result))),
         }
-        start_write(io, write);
+        let flags = self.begin(write.key);
+        start_write(io, write, flags);
         None
     }
 
     /// A read completed, perhaps in part.
     pub fn on_read(&mut self, io: &mut Io, mut reading: Box<Reading>, result: i32) -> Option<Event> {
+        self.end(reading.key);
         match result {
             1.. => {
                 reading.done += result as usize;
@@ -162,13 +199,16 @@ impl Disk {
                 return Some(read(reading.key, Err(-result)));
             }
         }
-        start_read(io, reading);
+        let flags = self.begin(reading.key);
+        start_read(io, reading, flags);
         None
     }
 
     /// A flush completed.
     pub fn on_sync(&mut self, io: &mut Io, key: IoKey, file: Arc<OwnedFd>, result: i32) -> Option<Event> {
+        self.end(key);
         if is_interrupted(result) {
+            self.begin(key);
             start_sync(io, key, file);
             return None;
         }
@@ -185,7 +225,7 @@ fn is_interrupted(result: i32) -> bool {
     matches!(-result, libc::EAGAIN | libc::EINTR)
 }
 
-fn start_write(io: &mut Io, write: Box<Writing>) {
+fn start_write(io: &mut Io, write: Box<Writing>, how: Flags) {
     // SAFETY: `data` is on the heap and immutable; it and the descriptor belong to the operation.
     unsafe {
         io.start(Op::Write(write), |op| {
@@ -199,11 +239,12 @@ fn start_write(io: &mut Io, write: Box<Writing>) {
                 .offset(write.at + write.done as u64)
                 .rw_flags(flags)
                 .build()
+                .flags(how)
         });
     }
 }
 
-fn start_read(io: &mut Io, reading: Box<Reading>) {
+fn start_read(io: &mut Io, reading: Box<Reading>, how: Flags) {
     // SAFETY: the buffer is on the heap; it and the descriptor belong to the operation.
     unsafe {
         io.start(Op::Read(reading), |op| {
@@ -215,6 +256,7 @@ fn start_read(io: &mut Io, reading: Box<Reading>) {
             opcode::Read::new(types::Fd(reading.file.as_raw_fd()), rest.as_mut_ptr(), len)
                 .offset(reading.at + reading.done as u64)
                 .build()
+                .flags(how)
         });
     }
 }

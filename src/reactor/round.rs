@@ -143,6 +143,7 @@ impl<M: Machine> Reactor<M> {
     /// One round; the number of events stepped.
     fn round(&mut self, now: Now) -> u64 {
         self.net.resume(&mut self.io, now.mono_ns);
+        self.disk.set_now(now.mono_ns);
         let mut events = 0;
         for _ in 0..self.local.len() {
             events += self.step(now, |this| this.local.pop_front());
