@@ -48,6 +48,9 @@ impl Machine {
             window: 16 << 10,
             segment: 64 << 10,
             retention_check_ms: 50,
+            coordinators: 1,
+            open_segments: 4,
+            mark_after_ms: 20,
         };
         let now = Now {
             mono_ns: 1_000_000,
