@@ -25,4 +25,6 @@ pub mod server;
 pub mod session;
 pub mod shard;
 pub mod sim;
+#[cfg(feature = "runtime")]
+pub mod tune;
 pub mod wire;

@@ -26,6 +26,7 @@ const LAYERS: &[&str] = &[
     "background",
     "control",
     "server",
+    "tune",
     "client",
     "cli",
 ];
@@ -39,6 +40,7 @@ const NARROW: &[(&str, &[&str])] = &[
     ("dispatch", &["base", "wire", "session"]),
     ("jobs", &["base"]),
     ("background", &["base", "jobs", "reactor"]),
+    ("tune", &["base", "reactor"]),
     ("client", &["base", "wire"]),
 ];
 

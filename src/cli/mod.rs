@@ -13,12 +13,14 @@ pub mod encode;
 pub mod failure;
 pub mod inspect;
 pub mod interrupt;
+pub mod io;
 pub mod jsonl;
 pub mod output;
 pub mod produce;
 pub mod start;
 pub mod template;
 pub mod topic;
+pub mod tune;
 pub mod version;
 
 use crate::cli::context::{Context, Globals};
@@ -74,6 +76,8 @@ enum Command {
     Consume(consume::Args),
     Cluster(cluster::Args),
     Inspect(inspect::Args),
+    Tune(tune::Args),
+    Io(io::Args),
     Version(version::Args),
 }
 
@@ -87,6 +91,8 @@ impl Command {
             Command::Consume(args) => consume::run(args, context),
             Command::Cluster(args) => cluster::run(args, context),
             Command::Inspect(args) => inspect::run(args, context),
+            Command::Tune(args) => tune::run(args, context),
+            Command::Io(args) => io::run(args, context),
             Command::Version(args) => version::run(args, context),
         }
     }

@@ -1,4 +1,4 @@
-//! The control plane: admin HTTP (metrics, health) and signals, on one thread of its own with a tokio current-thread runtime.
+//! The control plane: admin HTTP (metrics, health), signals and the service manager, on one thread of its own with a tokio current-thread runtime.
 //!
 //! Invariants: it never makes a shard wait; a shard is asked for a copy of its counters by a note and, when it does not
 //! answer in time, its last copy is shown. Must not know configuration files, the Kafka protocol, or what a shard is made of.
@@ -6,6 +6,7 @@
 mod exposition;
 mod http;
 mod metrics;
+mod notify;
 mod signals;
 mod status;
 
@@ -107,6 +108,9 @@ impl Control {
         thread::Builder::new().name("control".into()).spawn(move || {
             runtime.block_on(async move {
                 tokio::spawn(signals.run(shared.clone()));
+                if let Some(notifier) = notify::Notifier::from_environment() {
+                    tokio::spawn(notifier.run(shared.clone()));
+                }
                 if let Some(listener) = admin {
                     http::serve(listener, shared.clone()).await;
                 }
