@@ -121,6 +121,8 @@ pub struct SecondRow {
     pub p99_us: f64,
     /// Largest, us.
     pub max_us: f64,
+    /// Answers by latency: at `i` those of 2^i to 2^(i+1) us.
+    pub buckets: Vec<u64>,
 }
 
 /// Result of a produce run.
@@ -142,6 +144,8 @@ pub struct ProduceReport {
     pub response: Percentiles,
     /// From the actual send.
     pub service: Percentiles,
+    /// `response` as a curve: pairs of percentile (0 to 100) and microseconds.
+    pub response_curve: Vec<(f64, f64)>,
     /// Lateness of this client.
     pub slip: Percentiles,
     /// Requests behind `response`.
@@ -181,6 +185,7 @@ impl ProduceReport {
             mb_per_second: rate * bytes / 1e6,
             response: Percentiles::of(&tally.response),
             service: Percentiles::of(&tally.service),
+            response_curve: curve(&tally.response),
             slip: Percentiles::of(&tally.slip),
             measured: tally.response.len(),
             errors: tally
@@ -386,6 +391,19 @@ fn cost(usage: &Usage, requests: u64, bytes_per_request: f64) -> BrokerCost {
     }
 }
 
+/// Percentiles of a curve: dense where tails are.
+const CURVE: [f64; 20] = [
+    0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.8, 99.9, 99.95, 99.99,
+    99.995, 99.999,
+];
+
+/// Only percentiles that the number of values can tell: beyond it a curve would repeat the largest one.
+fn curve(h: &Histogram<u64>) -> Vec<(f64, f64)> {
+    let known = |percent: &&f64| (100.0 - **percent) / 100.0 * h.len() as f64 >= 1.0;
+    let at = |percent: &f64| (*percent, h.value_at_percentile(*percent) as f64 / 1e3);
+    CURVE.iter().filter(known).map(at).collect()
+}
+
 fn series(tally: &Tally) -> Vec<SecondRow> {
     let us = |ns: u64| ns as f64 / 1e3;
     let row = |s: &crate::tally::Second| SecondRow {
@@ -393,6 +411,7 @@ fn series(tally: &Tally) -> Vec<SecondRow> {
         p50_us: us(s.p50_ns),
         p99_us: us(s.p99_ns),
         max_us: us(s.max_ns),
+        buckets: s.buckets.clone(),
     };
     tally.series.iter().map(row).collect()
 }

@@ -22,7 +22,12 @@ pub struct Second {
     pub p99_ns: u64,
     /// Largest, ns.
     pub max_ns: u64,
+    /// Answers by latency: at `i` those of 2^i to 2^(i+1) microseconds, at 0 also faster ones.
+    pub buckets: Vec<u64>,
 }
+
+/// Buckets of a second: the last one holds all from 2^29 us (9 minutes) on.
+const BUCKETS: usize = 30;
 
 /// Counters of one run; "measured" requests are those due inside the window.
 pub struct Tally {
@@ -128,6 +133,7 @@ impl Tally {
             p50_ns: self.second.value_at_quantile(0.5),
             p99_ns: self.second.value_at_quantile(0.99),
             max_ns: self.second.max(),
+            buckets: buckets(&self.second),
         });
         self.second.reset();
     }
@@ -190,5 +196,33 @@ impl Tally {
     /// Share of the window in which the load thread had something to do, %: for a spinning loop.
     pub fn busy_percent(&self) -> f64 {
         100.0 * (1.0 - self.idle_ns as f64 / 1e9 / self.seconds()).max(0.0)
+    }
+}
+
+fn buckets(second: &Histogram<u64>) -> Vec<u64> {
+    let mut buckets = vec![0; BUCKETS];
+    for value in second.iter_recorded() {
+        let us = (value.value_iterated_to() / 1000).max(1);
+        let at = (us.ilog2() as usize).min(BUCKETS - 1);
+        buckets[at] += value.count_at_value();
+    }
+    while buckets.last() == Some(&0) {
+        buckets.pop();
+    }
+    buckets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_is_split_by_powers_of_two() {
+        let mut second = histogram();
+        for us in [1u64, 3, 3, 1000] {
+            second.record(us * 1000).unwrap();
+        }
+        let buckets = buckets(&second);
+        assert_eq!((buckets[0], buckets[1], buckets[9], buckets.len()), (1, 2, 1, 10));
     }
 }

@@ -1,6 +1,7 @@
 //! `compare`: all sides in one run. See `bench_harness::compare`; `compare.sh` prepares everything it needs.
 
 use bench_harness::compare::cells::{Times, run_side};
+use bench_harness::compare::page::page;
 use bench_harness::compare::side::{Rig, Side};
 use bench_harness::compare::table::{Results, markdown};
 use bench_harness::probe;
@@ -65,6 +66,15 @@ struct Args {
     /// Heap of the JVM
     #[arg(long, default_value = "1g")]
     kafka_heap: String,
+    /// Memory of ringlog (its `--memory`), for example as much as Kafka has with its page cache [default: ringlog's own]
+    #[arg(long)]
+    ringlog_memory: Option<String>,
+    /// Rates of a throughput-latency curve, rising, in requests per second; a side stops at the first it does not reach
+    #[arg(long, value_delimiter = ',')]
+    sweep: Vec<u32>,
+    /// Write a page to look at: one HTML file that loads nothing
+    #[arg(long)]
+    html: Option<PathBuf>,
 }
 
 fn main() {
@@ -76,7 +86,7 @@ fn main() {
 
 fn run(args: &Args) -> io::Result<()> {
     if let Some(path) = &args.from {
-        return print_again(path, &args.sides);
+        return print_again(path, args);
     }
     std::fs::create_dir_all(&args.work)?;
     let here = std::env::current_exe()?;
@@ -89,6 +99,7 @@ fn run(args: &Args) -> io::Result<()> {
         broker_cpus: args.broker_cpus.clone(),
         load_cpu: args.load_cpu,
         kafka_heap: args.kafka_heap.clone(),
+        ringlog_memory: args.ringlog_memory.clone(),
     };
     let times = Times {
         seconds: args.seconds,
@@ -96,6 +107,7 @@ fn run(args: &Args) -> io::Result<()> {
         rest: args.rest,
         noise_retries: args.noise_retries,
         quiet_wait: args.quiet_wait,
+        sweep: args.sweep.clone(),
     };
     let (mut results, mut disk) = (Results::new(), Vec::new());
     for round in 1..=args.repeats {
@@ -115,38 +127,40 @@ fn run(args: &Args) -> io::Result<()> {
             save(args, &results, &disk)?;
         }
     }
-    disk.sort_by(|a, b| a.durable.p50_us.total_cmp(&b.durable.p50_us));
-    let middle = &disk[disk.len() / 2].durable;
-    println!("{}\n", heading(args));
-    println!(
-        "One durable 4 KiB overwrite on this disk in this run (median of {}): p50 {:.0} us, p99 {:.0} us.\n",
-        disk.len(),
-        middle.p50_us,
-        middle.p99_us
-    );
-    print!("{}", markdown(&results, &args.sides, middle.p50_us / 1e3));
-    Ok(())
+    print_again(&args.out, args)
 }
 
-/// Prints the table of a result file.
-fn print_again(path: &std::path::Path, sides: &[Side]) -> io::Result<()> {
+/// Prints the table of a result file, and writes its page.
+fn print_again(path: &std::path::Path, args: &Args) -> io::Result<()> {
     let all: Value = serde_json::from_slice(&std::fs::read(path)?)?;
     let malformed = || io::Error::other(format!("{}: not a result of compare", path.display()));
     let mut results = Results::new();
-    for side in sides {
+    for side in &args.sides {
         if let Some(cells) = all["sides"].get(side.key()) {
             results.insert(*side, serde_json::from_value(cells.clone())?);
         }
     }
+    let sides: Vec<Side> = args
+        .sides
+        .iter()
+        .copied()
+        .filter(|side| results.contains_key(side))
+        .collect();
     let mut disk: Vec<f64> = Vec::new();
     for probe in all["disk"].as_array().ok_or_else(malformed)? {
         disk.push(probe["durable"]["p50_us"].as_f64().ok_or_else(malformed)?);
     }
     disk.sort_by(f64::total_cmp);
     let middle = disk.get(disk.len() / 2).copied().ok_or_else(malformed)?;
-    println!("{}\n", all["about"].as_str().unwrap_or_default());
+    let about = all["about"].as_str().unwrap_or_default();
+    println!("{about}\n");
     println!("One durable 4 KiB overwrite on this disk in this run: p50 {middle:.0} us.\n");
-    print!("{}", markdown(&results, sides, middle / 1e3));
+    print!("{}", markdown(&results, &sides, middle / 1e3));
+    if let Some(file) = &args.html {
+        let command = all["command"].as_str().unwrap_or_default();
+        std::fs::write(file, page(&results, &sides, middle / 1e3, about, command))?;
+        eprintln!("compare: wrote {}", file.display());
+    }
     Ok(())
 }
 
@@ -156,8 +170,17 @@ fn save(args: &Args, results: &Results, disk: &[probe::ProbeReport]) -> io::Resu
         .map(|(side, cells)| (side.key().to_owned(), json!(cells)))
         .collect::<serde_json::Map<_, _>>()
         .into();
-    let all = json!({"schema": "ringlog-compare/1", "about": heading(args), "disk": disk, "sides": sides});
+    let all = json!({"schema": "ringlog-compare/1", "about": heading(args), "command": command(), "disk": disk, "sides": sides});
     std::fs::write(&args.out, serde_json::to_vec_pretty(&all)?)
+}
+
+/// The command that was typed, to repeat it.
+fn command() -> String {
+    let quote = |arg: String| if arg.contains(' ') { format!("'{arg}'") } else { arg };
+    std::env::args()
+        .skip(1)
+        .map(quote)
+        .fold("bench-harness/compare.sh".into(), |all, arg| all + " " + &arg)
 }
 
 fn heading(args: &Args) -> String {
@@ -170,7 +193,7 @@ fn heading(args: &Args) -> String {
         )
     });
     format!(
-        "Linux {}, {} ({} CPUs), broker on CPU {}, load client on CPU {}, same box; {} round(s) of {} s per cell, JVM warmed up {} s, heap {}; medians (smallest-largest).",
+        "Linux {}, {} ({} CPUs), broker on CPU {}, load client on CPU {}, same box; {} round(s) of {} s per cell, JVM warmed up {} s, heap {}, ringlog's memory {}; medians (smallest-largest).",
         read("/proc/sys/kernel/osrelease"),
         cpu.unwrap_or_default(),
         std::thread::available_parallelism().map_or(0, usize::from),
@@ -179,6 +202,7 @@ fn heading(args: &Args) -> String {
         args.repeats,
         args.seconds,
         args.jvm_warmup,
-        args.kafka_heap
+        args.kafka_heap,
+        args.ringlog_memory.as_deref().unwrap_or("its default")
     )
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 pub const NOISE_PERCENT_MAX: f64 = 30.0;
 
 /// How long things take.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Times {
     /// Seconds measured per cell.
     pub seconds: f64,
@@ -25,7 +25,12 @@ pub struct Times {
     pub quiet_wait: f64,
     /// Seconds a broker rests before and while its idle cost is read.
     pub rest: f64,
+    /// Rates of the throughput-latency curve, requests per second, rising.
+    pub sweep: Vec<u32>,
 }
+
+/// Share of a rate below which a side is beyond its knee; the sweep ends there.
+const KNEE: f64 = 0.98;
 
 /// Runs all cells of one side once and adds `(cell, result)` to `done`, also those before a failure. `floor` runs only
 /// the produce cells: it keeps no log.
@@ -44,11 +49,13 @@ pub fn run_side(rig: &Rig, side: Side, times: &Times, done: &mut Vec<(String, Va
     };
     if side == Side::Floor {
         round.produce_cells()?;
+        round.sweep()?;
         return round.large();
     }
     round.rest()?;
     round.warm_up()?;
     round.produce_cells()?;
+    round.sweep()?;
     round.partitions()?;
     round.large()?;
     round.consume()?;
@@ -75,6 +82,22 @@ impl Round<'_> {
             self.times.seconds,
             2.0,
         )
+    }
+
+    /// The same load at rising rates, up to the first that is not reached.
+    fn sweep(&mut self) -> io::Result<()> {
+        for rate in self.times.sweep.clone() {
+            let (cell, text) = (format!("sweep-{rate}"), rate.to_string());
+            self.produce(&cell, "sweep", &["--rate", &text], self.times.seconds, 1.0)?;
+            let achieved = self
+                .done
+                .last()
+                .and_then(|(_, result)| result["requests_per_second"].as_f64());
+            if achieved.is_none_or(|achieved| achieved < f64::from(rate) * KNEE) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn ledger(&self) -> std::path::PathBuf {

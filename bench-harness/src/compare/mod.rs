@@ -5,6 +5,7 @@
 
 pub mod cells;
 pub mod first_ack;
+pub mod page;
 pub mod rows;
 pub mod side;
 pub mod table;

@@ -33,6 +33,16 @@ impl Side {
         }
     }
 
+    /// Class of its marks in a page.
+    pub fn color(self) -> &'static str {
+        match self {
+            Side::Floor => "floor",
+            Side::Ringlog => "ringlog",
+            Side::Kafka => "kafka",
+            Side::KafkaFlush => "kafkaflush",
+        }
+    }
+
     /// Heading in the table: names what an acknowledgement is worth.
     pub fn title(self) -> &'static str {
         match self {
@@ -76,6 +86,8 @@ pub struct Rig {
     pub load_cpu: usize,
     /// Heap of the JVM, e.g. `1g`.
     pub kafka_heap: String,
+    /// Memory of ringlog, e.g. `8GiB`; its default if not given.
+    pub ringlog_memory: Option<String>,
 }
 
 /// A running broker; killed when dropped.
@@ -192,6 +204,7 @@ impl Rig {
                 c.args(["start", "--listen", &at.to_string(), "--cpus", &self.broker_cpus]);
                 c.args(["--admin", &format!("127.0.0.1:{}", self.port + 2), "--data-dir"])
                     .arg(data.join("data"));
+                c.args(self.ringlog_memory.iter().flat_map(|size| ["--memory", size]));
                 c
             }
             Side::Kafka | Side::KafkaFlush => {

@@ -135,16 +135,50 @@ fn show(s: Spread, digits: usize) -> String {
     format!("**{:.digits$}** ({:.digits$}-{:.digits$})", s.median, s.min, s.max)
 }
 
-fn judge(
+/// What became of one aim.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The row's name.
+    pub name: &'static str,
+    /// ringlog's figure with its spread.
+    pub own: String,
+    /// The aim in words.
+    pub aim: String,
+    /// Whether it was met; nothing if it may not be judged.
+    pub met: Option<bool>,
+}
+
+/// The verdict on every aim.
+pub fn verdicts(results: &Results, sides: &[Side], disk_p50_ms: f64) -> Vec<Verdict> {
+    if !sides.contains(&Side::Ringlog) {
+        return Vec::new();
+    }
+    let verdict = |row: &'static Row| {
+        let of = |side| figure(results, side, row);
+        let own = of(Side::Ringlog);
+        let (aim, met) = compare(&row.aim, own, of, disk_p50_ms)?;
+        let fit = is_fit(results, Side::Ringlog, row.cell)
+            && row.aim.against().is_none_or(|side| is_fit(results, side, row.cell));
+        Some(Verdict {
+            name: row.name,
+            own: own.map_or("-".to_owned(), |s| show(s, row.source.2).replace("**", "")),
+            aim,
+            met: met.filter(|_| fit),
+        })
+    };
+    ROWS.iter().filter_map(verdict).collect()
+}
+
+/// The aim in words and whether the figure meets it; nothing for a figure that is only shown.
+fn compare(
     aim: &Aim,
     own: Option<Spread>,
     of: impl Fn(Side) -> Option<Spread>,
     disk_p50_ms: f64,
-    is_fit: &dyn Fn(Side) -> bool,
-) -> String {
+) -> Option<(String, Option<bool>)> {
     let own = own.map(|s| s.median);
-    let (text, met) = match aim {
-        Aim::Shown => return String::new(),
+    Some(match aim {
+        Aim::Shown => return None,
         Aim::AtLeast(side, times) => {
             let met = own.zip(of(*side)).map(|(o, s)| o >= times * s.median);
             (format!(">= {times}x {}", side.key()), met)
@@ -162,6 +196,18 @@ fn judge(
                 own.map(|o| o <= limit),
             )
         }
+    })
+}
+
+fn judge(
+    aim: &Aim,
+    own: Option<Spread>,
+    of: impl Fn(Side) -> Option<Spread>,
+    disk_p50_ms: f64,
+    is_fit: &dyn Fn(Side) -> bool,
+) -> String {
+    let Some((text, met)) = compare(aim, own, of, disk_p50_ms) else {
+        return String::new();
     };
     let fit = is_fit(Side::Ringlog) && aim.against().is_none_or(is_fit);
     let verdict = match met {
