@@ -38,6 +38,8 @@ pub struct ControllerConfig {
     pub seed: u64,
     /// Most partitions on this node; more are refused with POLICY_VIOLATION.
     pub partitions_max: usize,
+    /// Largest batch that a journal file of any shard can hold, bytes; `max.message.bytes` above it is refused.
+    pub batch_bytes_max: u64,
 }
 
 impl Default for ControllerConfig {
@@ -52,6 +54,7 @@ impl Default for ControllerConfig {
             static_configs: BTreeMap::new(),
             seed: 0,
             partitions_max: 200_000,
+            batch_bytes_max: u64::MAX,
         }
     }
 }

@@ -100,6 +100,11 @@ impl Controller {
             true => internal::overrides(&self.planned.image, &topic.configs)?,
             false => check_overrides(&topic.configs)?,
         };
+        for (name, value) in &overrides {
+            let Some(key) = topic_key(name) else { continue };
+            self.check_batch_limit(key, value)
+                .map_err(|why| (ErrorCode::InvalidConfig, why))?;
+        }
         self.check_room(count, left)?;
         Ok((count, overrides))
     }

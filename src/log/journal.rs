@@ -35,6 +35,13 @@ pub struct JournalConfig {
     pub chunk_bytes: usize,
 }
 
+impl JournalConfig {
+    /// Largest payload of one frame, bytes: it lies in one file.
+    pub fn payload_max(&self) -> u64 {
+        self.file_bytes - (BLOCK_HEADER + FRAME_HEADER) as u64
+    }
+}
+
 /// What is to be staged; checksums are computed by the journal.
 pub struct NewFrame {
     /// Kind of the frame.
@@ -208,7 +215,7 @@ impl Journal {
 
     /// Largest payload one frame can have.
     pub fn payload_max(&self) -> usize {
-        self.config.file_bytes as usize - BLOCK_HEADER - FRAME_HEADER
+        self.config.payload_max() as usize
     }
     /// The last block that is on stable storage together with all before it.
     pub fn durable_lsn(&self) -> Lsn {

@@ -131,8 +131,11 @@ impl Broker {
         let (address, listeners) = bind_kafka(config)?;
         let advertise = advertised(config, address);
         let seed = cluster_id::random_u64().map_err(|error| plain("random numbers cannot be had", &error))?;
-        let controller =
-            recovery::recover_controller(&shards[0].state, controller_config(config, &found, &advertise, seed))?;
+        let controller_config = ControllerConfig {
+            batch_bytes_max: batch_bytes_max(&found.sizes(config, seed), &shards)?,
+            ..controller_config(config, &found, &advertise, seed)
+        };
+        let controller = recovery::recover_controller(&shards[0].state, controller_config)?;
         let image = controller.image();
         sweep(&found.data_dir.path, &shards, &image);
         let topics = (
@@ -339,6 +342,25 @@ fn controller_config(config: &Config, found: &Found, advertise: &HostPort, seed:
         static_configs: config.broker.clone(),
         seed,
         ..ControllerConfig::default()
+    }
+}
+
+/// Largest batch that the journals of all shards can hold, bytes.
+fn batch_bytes_max(sizes: &Sizes, shards: &[RecoveredShard]) -> Result<u64, Refusal> {
+    let of = |(number, shard): (u16, &RecoveredShard)| {
+        let config = sizes.shard(ShardId(number), shard.journal_file);
+        config.store.journal.payload_max()
+    };
+    let limit = (0u16..).zip(shards).map(of).min().unwrap_or(u64::MAX);
+    let asked = sizes.config.broker.get("message.max.bytes");
+    match asked.and_then(|text| text.trim().parse::<u64>().ok()) {
+        Some(asked) if asked > limit => Err(Refusal {
+            cause: format!("message.max.bytes is {asked}, but a journal file holds batches of at most {limit} bytes"),
+            remedy: format!(
+                "set message.max.bytes to {limit} or less; a new data directory with more memory has larger files"
+            ),
+        }),
+        _ => Ok(limit),
     }
 }
 

@@ -331,6 +331,7 @@ fn controller(config: &NodeConfig, recovered: &Recovered, seed: u64) -> Result<C
     let controller_config = ControllerConfig {
         shard_count: config.shards,
         static_configs: settings(config),
+        batch_bytes_max: config.store(0).journal.payload_max(),
         seed,
         ..ControllerConfig::default()
     };

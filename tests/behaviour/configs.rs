@@ -1,7 +1,7 @@
 //! DescribeConfigs, AlterConfigs, IncrementalAlterConfigs.
 
 use crate::batches::large;
-use crate::rig::{Rig, Topic};
+use crate::rig::{Rig, Topic, creatable};
 use ringlog::base::ids::TopicId;
 use ringlog::wire::control::alter_configs::{
     AlterConfigs, AlterConfigsRequest, AlterConfigsResource, AlterableConfig, IncrementalAlterConfigs,
@@ -334,6 +334,44 @@ fn changes_that_cannot_be_are_refused_as_a_whole_22_94_96() {
         change(&mut rig, BROKER, "1", &[("num.partitions", SET, Some("3"))], false).0,
         ErrorCode::InvalidRequest
     );
+}
+
+#[test]
+fn a_batch_size_that_no_journal_file_holds_is_refused_with_the_limit_22_88() {
+    let mut rig = Rig::own(|_| ());
+    let topic = rig.topic(1, &[]);
+    let limit = (8 << 20) - 52 - 72;
+    let refusal = |rig: &mut Rig, kind, name: &str, key: &str, value: i64| {
+        let op = IncrementalAlterableConfig {
+            name: key.into(),
+            config_operation: SET,
+            value: Some(value.to_string()),
+        };
+        let request = IncrementalAlterConfigsRequest {
+            resources: vec![IncrementalAlterConfigsResource {
+                resource_type: kind,
+                resource_name: name.into(),
+                configs: vec![op],
+            }],
+            validate_only: false,
+        };
+        let result = rig.ask::<IncrementalAlterConfigs>(1, &request).responses.remove(0);
+        (result.error, result.error_message.unwrap_or_default())
+    };
+    let (error, text) = refusal(&mut rig, TOPIC, &topic.name, "max.message.bytes", limit + 1);
+    assert_eq!(error, ErrorCode::InvalidConfig);
+    assert!(text.contains(&limit.to_string()), "{text}");
+    let (error, text) = refusal(&mut rig, BROKER, "", "message.max.bytes", limit + 1);
+    assert_eq!(error, ErrorCode::InvalidRequest);
+    assert!(text.contains(&limit.to_string()), "{text}");
+    assert_eq!(
+        refusal(&mut rig, TOPIC, &topic.name, "max.message.bytes", limit).0,
+        ErrorCode::None
+    );
+    let name = rig.name("large");
+    let created = rig.create(creatable(&name, 1, &[("max.message.bytes", "2147483647")]));
+    assert_eq!(created.error, ErrorCode::InvalidConfig);
+    assert!(created.error_message.unwrap_or_default().contains(&limit.to_string()));
 }
 
 #[test]

@@ -216,6 +216,25 @@ fn unknown_partitions_and_topics_have_one_error_61() {
     }
 }
 
+#[test]
+fn a_partition_named_twice_is_refused_each_time_61() {
+    let mut rig = Rig::new();
+    let topic = rig.topic(2, &[]);
+    let mut request = list(&topic.name, &[(0, -1, -1), (1, -1, -2)], 0);
+    request.topics.extend(list(&topic.name, &[(0, -1, -2)], 0).topics);
+    let response = rig.ask::<ListOffsets>(7, &request);
+    let mut found: Vec<_> = response
+        .topics
+        .iter()
+        .flat_map(|topic| &topic.partitions)
+        .map(|p| (p.index, p.error))
+        .collect();
+    found.sort_by_key(|(index, _)| *index);
+    // Kafka may put both entries of a topic into one; every mention is refused.
+    let refused = (0, ErrorCode::InvalidRequest);
+    assert_eq!(found, [refused, refused, (1, ErrorCode::None)]);
+}
+
 fn epoch_end(rig: &mut Rig, version: i16, topic: &Topic, (current, asked): (i32, i32)) -> (ErrorCode, i32, i64) {
     let partition = OffsetForLeaderPartition {
         index: 0,

@@ -4,10 +4,11 @@ use super::{Call, Finder, Merged, Scatter, Step};
 use crate::api::call::decode;
 use crate::partition::request::{ListOffsetPart, ListOffsetResult, OwnerRequest};
 use crate::wire::control::list_offsets::{
-    ListOffsets, ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
-    special_timestamp_from,
+    ListOffsets, ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
+    ListOffsetsTopicResponse, special_timestamp_from,
 };
 use crate::wire::error::ErrorCode;
+use std::collections::BTreeSet;
 
 /// A ListOffsets that waits for owners.
 pub(crate) type ListOffsetsOp = Scatter<ListOffsetsResponse>;
@@ -29,11 +30,15 @@ impl Merged for ListOffsetsResponse {
 pub(in crate::api) fn start(call: &mut Call, body: &[u8]) -> Step<ListOffsetsOp> {
     let request = decode!(ListOffsets, call, body);
     let read_committed = request.isolation_level == 1;
-    let ask = |call: &mut Call, finder: &mut Finder, asked: &ListOffsetsPartition, part: u32| {
-        ask(call, finder, asked, read_committed, part)
-    };
+    let twice = named_twice(&request);
     let mut op = ListOffsetsOp::default();
     for topic in request.topics {
+        let ask = |call: &mut Call, finder: &mut Finder, asked: &ListOffsetsPartition, part: u32| {
+            if twice.contains(&(topic.name.clone(), asked.index)) {
+                return Err(ErrorCode::InvalidRequest);
+            }
+            ask(call, finder, asked, read_committed, part)
+        };
         let partitions = op.ask_topic(call, (&topic.name, &topic.partitions), ask, |asked, error| {
             ListOffsetsPartitionResponse {
                 index: asked.index,
@@ -47,6 +52,20 @@ pub(in crate::api) fn start(call: &mut Call, body: &[u8]) -> Step<ListOffsetsOp>
         });
     }
     op.settle(call)
+}
+
+/// Partitions that the request names more than once: none of them is answered (`ReplicaManager.fetchOffset`).
+fn named_twice(request: &ListOffsetsRequest) -> BTreeSet<(String, i32)> {
+    let mut seen = BTreeSet::new();
+    let mut twice = BTreeSet::new();
+    for topic in &request.topics {
+        for partition in &topic.partitions {
+            if !seen.insert((topic.name.as_str(), partition.index)) {
+                twice.insert((topic.name.clone(), partition.index));
+            }
+        }
+    }
+    twice
 }
 
 pub(in crate::api) fn finish(
