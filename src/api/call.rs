@@ -47,6 +47,10 @@ pub(crate) struct Call<'a, 'c> {
     pub encoder: &'a mut Encoder,
     /// The answer carries an error; for the counters.
     pub failed: bool,
+    /// What the client calls itself, for quotas.
+    pub client_id: &'a str,
+    /// For how long the connection is not to be read, nanoseconds.
+    pub mute_ns: u64,
 }
 
 /// What comes of starting or continuing an operation.
@@ -108,6 +112,11 @@ impl Call<'_, '_> {
         let reply = self.reply_to(0);
         self.cx.control.push_back((reply, request));
     }
+    /// The client is above a quota: it is told to wait, and not read for that long (KIP-219).
+    pub fn throttle(&mut self, wait_ns: u64) {
+        self.mute_ns = self.mute_ns.max(wait_ns);
+        self.meta.throttle_ms = self.meta.throttle_ms.max(throttle_ms(wait_ns));
+    }
     /// Counts the answer as failed when one of its parts is.
     pub fn note(&mut self, mut errors: impl Iterator<Item = ErrorCode>) {
         self.failed |= errors.any(|error| error != ErrorCode::None);
@@ -116,6 +125,11 @@ impl Call<'_, '_> {
     pub fn answer<A: Api, S>(&mut self, response: &A::Response) -> Step<S> {
         Step::Reply(self.encoder.answer::<A>(self.meta, response))
     }
+}
+
+/// As clients are told: whole milliseconds, rounded up.
+pub(crate) fn throttle_ms(wait_ns: u64) -> i32 {
+    i32::try_from(wait_ns.div_ceil(1_000_000)).unwrap_or(i32::MAX)
 }
 
 /// Decodes a control request, or closes the connection.

@@ -1,9 +1,11 @@
 //! Operations that wait for the controller.
 
 use super::call::{Call, Step};
+use super::cluster;
 use super::groups::find_coordinator;
 use super::state::State;
 use super::{alter_configs, create_partitions, create_topics, delete_topics, metadata};
+use crate::controller::quotas::EntityParts;
 use crate::controller::request::ControllerReply;
 use crate::wire::control::metadata::MetadataRequest;
 use crate::wire::group::find_coordinator::FindCoordinatorRequest;
@@ -18,6 +20,10 @@ pub(crate) enum ControlOp {
     Grow(Vec<String>),
     /// AlterConfigs, IncrementalAlterConfigs: type and name of each resource.
     Alter(Vec<(i8, String)>),
+    /// AlterClientQuotas: entities in the order of the request.
+    Quotas(Vec<EntityParts>),
+    /// AlterUserScramCredentials.
+    Scram,
     /// FindCoordinator that needs the internal topic to be created.
     FindCoordinator(FindCoordinatorRequest),
     /// Metadata that asked for topics to be created: the request, and the names that were to be created.
@@ -33,6 +39,10 @@ pub(super) fn finish(call: &mut Call, op: ControlOp, answer: ControllerReply) ->
         (ControlOp::Alter(resources), ControllerReply::Altered(results)) => {
             alter_configs::finish(call, resources, results)
         }
+        (ControlOp::Quotas(entities), ControllerReply::QuotasAltered(outcomes)) => {
+            cluster::quotas::finish(call, entities, outcomes)
+        }
+        (ControlOp::Scram, ControllerReply::ScramAltered(outcomes)) => cluster::scram::finish(call, outcomes),
         (ControlOp::Metadata(request, names), ControllerReply::Created(results)) => {
             metadata::finish(call, &request, &names, &results)
         }

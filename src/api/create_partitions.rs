@@ -2,15 +2,29 @@
 
 use super::call::{Call, Step, decode};
 use super::control::ControlOp;
+use super::mutations;
+use super::state::Shared;
+use crate::controller::image::Image;
 use crate::controller::request::{ControllerRequest, NewPartitions, Outcome};
 use crate::wire::control::create_partitions::{
     CreatePartitions, CreatePartitionsResponse, CreatePartitionsTopic, CreatePartitionsTopicResult,
 };
 use std::collections::BTreeSet;
 
-pub(super) fn start(call: &mut Call, body: &[u8]) -> Step<ControlOp> {
+/// First version whose clients know THROTTLING_QUOTA_EXCEEDED.
+const STRICT_FROM: i16 = 3;
+
+pub(super) fn start(call: &mut Call, shared: &mut Shared, body: &[u8]) -> Step<ControlOp> {
     let request = decode!(CreatePartitions, call, body);
-    let names = request.topics.iter().map(|topic| topic.name.clone()).collect();
+    let names: Vec<String> = request.topics.iter().map(|topic| topic.name.clone()).collect();
+    if !request.validate_only {
+        let image = call.cx.newest;
+        let partitions = request.topics.iter().map(|topic| added(image, topic)).sum();
+        if let Some(refusal) = mutations::admit(call, shared, STRICT_FROM, partitions) {
+            let results = names.iter().map(|_| refusal.clone()).collect();
+            return finish(call, names, results);
+        }
+    }
     let topics = request.topics.into_iter().map(new_partitions).collect();
     call.control(ControllerRequest::CreatePartitions {
         topics,
@@ -34,6 +48,15 @@ pub(super) fn finish<S>(call: &mut Call, names: Vec<String>, results: Vec<Outcom
         results,
         ..Default::default()
     })
+}
+
+/// Partitions that the topic would gain.
+fn added(image: &Image, asked: &CreatePartitionsTopic) -> u64 {
+    let wanted = u64::try_from(asked.count).unwrap_or(0);
+    let has = image
+        .topic(&asked.name)
+        .map_or(wanted, |topic| topic.partitions.len() as u64);
+    wanted.saturating_sub(has)
 }
 
 fn new_partitions(asked: CreatePartitionsTopic) -> NewPartitions {

@@ -3,6 +3,8 @@
 use super::call::{Call, Step, decode};
 use super::control::ControlOp;
 use super::describe_configs::TOPIC_READ_ONLY;
+use super::mutations;
+use super::state::Shared;
 use crate::controller::configs::resolve;
 use crate::controller::image::{Image, Topic};
 use crate::controller::request::{ControllerRequest, NewTopic, Outcome};
@@ -12,9 +14,19 @@ use crate::wire::control::create_topics::{
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-pub(super) fn start(call: &mut Call, body: &[u8]) -> Step<ControlOp> {
+/// First version whose clients know THROTTLING_QUOTA_EXCEEDED.
+const STRICT_FROM: i16 = 6;
+
+pub(super) fn start(call: &mut Call, shared: &mut Shared, body: &[u8]) -> Step<ControlOp> {
     let request = decode!(CreateTopics, call, body);
-    let names = request.topics.iter().map(|topic| topic.name.clone()).collect();
+    let names: Vec<String> = request.topics.iter().map(|topic| topic.name.clone()).collect();
+    if !request.validate_only {
+        let partitions = partitions(call.cx.newest, &request.topics);
+        if let Some(refusal) = mutations::admit(call, shared, STRICT_FROM, partitions) {
+            let results = names.iter().map(|_| (refusal.clone(), None)).collect();
+            return finish(call, names, results);
+        }
+    }
     let topics = request.topics.into_iter().map(new_topic).collect();
     call.control(ControllerRequest::CreateTopics {
         topics,
@@ -39,6 +51,16 @@ pub(super) fn finish<S>(call: &mut Call, names: Vec<String>, results: Vec<(Outco
     };
     call.note(response.topics.iter().map(|topic| topic.error));
     call.answer::<CreateTopics, S>(&response)
+}
+
+/// Partitions that the topics would have.
+fn partitions(image: &Image, topics: &[CreatableTopic]) -> u64 {
+    let default = resolve::broker_int(image, "num.partitions").max(0) as u64;
+    let of = |topic: &CreatableTopic| match topic.assignments.len() {
+        0 => u64::try_from(topic.num_partitions).unwrap_or(default),
+        assigned => assigned as u64,
+    };
+    topics.iter().map(of).sum()
 }
 
 fn new_topic(asked: CreatableTopic) -> NewTopic {

@@ -100,6 +100,8 @@ fn values(image: &Image, resource: &DescribeConfigsResource) -> Result<Vec<Resol
             );
             Err((ErrorCode::InvalidRequest, message))
         }
+        // None of these has any here; a name is all that is asked of them.
+        resource_type::GROUP | resource_type::CLIENT_METRICS if !name.is_empty() => Ok(Vec::new()),
         other => {
             let message = format!(
                 "Resource type {other} has no configs here: only topics ({}) and brokers ({}) do.",
@@ -118,18 +120,19 @@ fn entry(request: &DescribeConfigsRequest, resource: i8, value: Resolved) -> Des
     } else {
         !key.dynamic
     };
+    let is_secret = key.kind.is_secret();
     let synonym = |found: Found| DescribeConfigsSynonym {
         name: found.name.to_string(),
-        value: Some(found.value),
+        value: Some(found.value).filter(|_| !is_secret),
         source: found.source as i8,
     };
     let is_set = |value: &String| !value.is_empty() || key.kind.may_be_empty();
     DescribeConfigsEntry {
         name: key.name.to_string(),
-        value: Some(value.value).filter(is_set),
+        value: Some(value.value).filter(|value| is_set(value) && !is_secret),
         read_only,
         config_source: value.source as i8,
-        is_sensitive: false,
+        is_sensitive: is_secret,
         synonyms: if request.include_synonyms {
             let found = value.found.into_iter();
             found.filter(|found| is_set(&found.value)).map(synonym).collect()
@@ -137,6 +140,6 @@ fn entry(request: &DescribeConfigsRequest, resource: i8, value: Resolved) -> Des
             Vec::new()
         },
         config_type: key.kind.wire_type(),
-        documentation: request.include_documentation.then(|| key.doc.to_string()),
+        documentation: request.include_documentation.then(|| key.documentation()),
     }
 }

@@ -3,11 +3,12 @@
 //! One call per event, one [`Edge::settle`] per round. Nothing here waits: an operation either is answered at once or leaves
 //! its state in the table until owners or the controller answer.
 
-use super::call::{Call, EdgeCx, Step};
+use super::call::{Call, EdgeCx, Step, throttle_ms};
 use super::state::{Shared, State};
+use super::throttle::Usage;
 use super::{finish, groups, start};
 use crate::base::effect::Effect;
-use crate::base::ids::ConnId;
+use crate::base::ids::{ConnId, Now};
 use crate::base::log_limit::LogLimit;
 use crate::base::slab::SlabKey;
 use crate::controller::request::ControllerReply;
@@ -22,6 +23,7 @@ use crate::session::table::SessionTable;
 use crate::wire::api::ApiKey;
 use bytes::{Bytes, BytesMut};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What the edge is given at start. Counts are for one shard.
 #[derive(Clone, Debug)]
@@ -88,10 +90,16 @@ impl Edge {
     /// Monotonic time, nanoseconds, at which [`on_tick`](Self::on_tick) is wanted.
     pub fn next_deadline(&self) -> Option<u64> {
         let timers = self.shared.timers.next_deadline();
-        [self.sessions.next_deadline(), timers, self.shared.overdue.next_check()]
-            .into_iter()
-            .flatten()
-            .min()
+        let report = self.shared.throttles.next_deadline();
+        [
+            self.sessions.next_deadline(),
+            timers,
+            self.shared.overdue.next_check(),
+            report,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// While true, producers are not read: the log has no room for more.
@@ -108,7 +116,35 @@ impl Edge {
                 tracing::warn!(%peer, reason, suppressed, "connection refused");
             }
             cx.effects.push(Effect::Close { conn });
+            return;
         }
+        let wait_ns = self
+            .shared
+            .throttles
+            .on_connection((cx.now, cx.newest), peer, cx.metrics);
+        self.mute(cx, conn, wait_ns);
+    }
+
+    /// Does not read a connection for so long.
+    fn mute(&mut self, cx: &EdgeCx, conn: ConnId, wait_ns: u64) {
+        if wait_ns > 0 {
+            self.sessions.mute(conn, cx.now.mono_ns.saturating_add(wait_ns));
+        }
+    }
+
+    /// The shard has worked for so long since this was last called.
+    pub fn worked(&mut self, ns: u64) {
+        self.shared.throttles.worked(ns);
+    }
+
+    /// What clients used here and the other shards have to know, when it is time to say it.
+    pub fn take_usage(&mut self, now: Now) -> Option<Arc<Usage>> {
+        self.shared.throttles.take_report(now)
+    }
+
+    /// What clients used in another shard.
+    pub fn on_usage(&mut self, cx: &EdgeCx, usage: &Usage) {
+        self.shared.throttles.on_report((cx.now, cx.newest), usage);
     }
 
     /// Bytes came in a receive buffer that is lent.
@@ -172,6 +208,9 @@ impl Edge {
                 self.proceed(cx, op, |call, _, state| finish::overdue(call, state));
             }
         }
+        for conn in self.sessions.take_unmuted(cx.now.mono_ns) {
+            self.resume(cx, conn);
+        }
         for (conn, reason) in self.sessions.sweep(cx.now.mono_ns) {
             self.close(cx, conn, reason);
         }
@@ -208,6 +247,7 @@ impl Edge {
 
     /// Ends a round: one send and one receive at most per connection.
     pub fn settle(&mut self, cx: &mut EdgeCx) {
+        self.shared.throttles.settle(cx.now);
         for conn in self.sessions.settle(cx.effects, cx.now.mono_ns) {
             self.drop_session(cx, conn);
         }
@@ -237,7 +277,7 @@ impl Edge {
     }
 
     fn start(&mut self, cx: &mut EdgeCx, conn: ConnId, frame: Bytes) {
-        let (meta, header) = match admit(&frame) {
+        let (mut meta, header) = match admit(&frame) {
             Admit::Request(meta, header) => (meta, header),
             Admit::Answer(bytes) => {
                 if let Some(session) = self.sessions.get_mut(conn) {
@@ -254,6 +294,13 @@ impl Edge {
         session.produces |= meta.api == ApiKey::Produce;
         let peer = session.peer;
         let (started_ns, frame_bytes) = (cx.now.mono_ns, frame.len());
+        let wait_ns = self.shared.throttles.on_request(
+            (cx.now, cx.newest),
+            &session.client_id,
+            (meta.api, frame_bytes + 4),
+            cx.metrics,
+        );
+        meta.throttle_ms = throttle_ms(wait_ns);
         let op = self.ops.insert(Op {
             conn,
             slot: None,
@@ -274,9 +321,15 @@ impl Edge {
             op,
             encoder: &mut self.encoder,
             failed: false,
+            client_id: self.sessions.client_id(conn),
+            mute_ns: wait_ns,
         };
         let step = start::request(&mut call, &mut self.shared, &frame, &header, peer);
-        let failed = call.failed;
+        let (failed, meta, mute_ns) = (call.failed, call.meta, call.mute_ns);
+        if let Some(op) = self.ops.get_mut(op) {
+            op.meta = meta;
+        }
+        self.mute(cx, conn, mute_ns);
         self.apply(cx, op, step, failed);
     }
 
@@ -296,9 +349,12 @@ impl Edge {
             op: key,
             encoder: &mut self.encoder,
             failed: false,
+            client_id: self.sessions.client_id(conn),
+            mute_ns: 0,
         };
         let step = next(&mut call, &mut self.shared, state);
-        let failed = call.failed;
+        let (failed, mute_ns) = (call.failed, call.mute_ns);
+        self.mute(cx, conn, mute_ns);
         self.apply(cx, key, step, failed);
         self.resume(cx, conn);
     }
@@ -342,6 +398,8 @@ impl Edge {
         let Some(session) = self.sessions.get_mut(op.conn) else {
             return;
         };
+        let bytes = op.frame_bytes as u64 + response_bytes;
+        self.shared.throttles.on_answer(&session.client_id, bytes);
         session.in_flight -= 1;
         session.request_bytes -= op.frame_bytes;
         match (op.slot, reply) {
@@ -379,6 +437,8 @@ impl Edge {
                     op: key,
                     encoder: &mut self.encoder,
                     failed: false,
+                    client_id: "",
+                    mute_ns: 0,
                 };
                 finish::cancel(&mut call, &mut self.shared, state);
             }

@@ -26,6 +26,12 @@ pub(super) fn owner(call: &mut Call, shared: &mut Shared, state: State, part: u3
         (State::DeleteRecords(op), OwnerReply::DeleteRecords(result)) => {
             offsets::delete::finish(call, op, part, result).map(State::DeleteRecords)
         }
+        (State::Producers(op), OwnerReply::Producers(result)) => {
+            offsets::producers::finish(call, op, part, result).map(State::Producers)
+        }
+        (State::LogDirs(op), OwnerReply::LogSizes(found)) => {
+            cluster::log_dirs::finish(call, op, part, found).map(State::LogDirs)
+        }
         // An answer of another kind: a late one for an operation that has changed since. Keep waiting.
         (state, _) => Step::Wait(state),
     }

@@ -12,6 +12,7 @@ pub mod edge;
 mod acls;
 mod alter_configs;
 mod api_versions;
+mod cluster;
 mod control;
 mod create_partitions;
 mod create_topics;
@@ -24,10 +25,12 @@ mod finish;
 mod groups;
 mod init_producer_id;
 mod metadata;
+mod mutations;
 mod offsets;
 mod produce;
 mod start;
 mod state;
+pub mod throttle;
 
 #[cfg(test)]
 mod tests;

@@ -188,7 +188,7 @@ pub(super) fn expire(call: &mut Call, mut op: ProduceOp) -> Step<ProduceOp> {
     proceed(call, op, false)
 }
 
-fn proceed(call: &mut Call, op: ProduceOp, starting: bool) -> Step<ProduceOp> {
+fn proceed(call: &mut Call, mut op: ProduceOp, starting: bool) -> Step<ProduceOp> {
     if op.remaining > 0 {
         return match starting && !op.wants_ack {
             true => Step::WaitSilent(op),
@@ -203,6 +203,7 @@ fn proceed(call: &mut Call, op: ProduceOp, starting: bool) -> Step<ProduceOp> {
                 .flat_map(|topic| &topic.partitions)
                 .map(|p| p.error),
         );
+        op.response.throttle_time_ms = call.meta.throttle_ms;
         return Step::Reply(
             call.encoder
                 .frame(call.meta, |out| op.response.encode(call.meta.version, out)),

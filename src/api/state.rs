@@ -1,13 +1,15 @@
 //! What operations remember while they wait, and what the APIs of a shard share.
 
+use super::cluster::log_dirs::LogDirsOp;
 use super::control::ControlOp;
 use super::edge::EdgeConfig;
 use super::fetch::FetchOp;
 use super::fetch::sessions::FetchSessions;
 use super::groups::GroupOp;
 use super::init_producer_id::ProducerIds;
-use super::offsets::{DeleteRecordsOp, EpochEndOp, ListOffsetsOp};
+use super::offsets::{DeleteRecordsOp, EpochEndOp, ListOffsetsOp, ProducersOp};
 use super::produce::{Overdue, ProduceOp};
+use super::throttle::Throttles;
 use crate::base::slab::SlabKey;
 use crate::base::timers::Timers;
 
@@ -18,6 +20,8 @@ pub(crate) enum State {
     ListOffsets(ListOffsetsOp),
     EpochEnd(EpochEndOp),
     DeleteRecords(DeleteRecordsOp),
+    Producers(ProducersOp),
+    LogDirs(LogDirsOp),
     /// For the controller.
     Control(ControlOp),
     /// For group coordinators.
@@ -36,6 +40,7 @@ pub(crate) struct Shared {
     pub producer_ids: ProducerIds,
     /// `fetch.max.bytes`.
     pub fetch_bytes_max: u32,
+    pub throttles: Throttles,
 }
 
 impl Shared {
@@ -46,6 +51,7 @@ impl Shared {
             fetch_sessions: FetchSessions::new(config.fetch_sessions_max, config.seed),
             producer_ids: ProducerIds::new(config.producer_id_block),
             fetch_bytes_max: config.fetch_bytes_max,
+            throttles: Throttles::default(),
         }
     }
 }

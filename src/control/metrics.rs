@@ -178,6 +178,26 @@ const LOOPS: &Rows = &[
         |m| m.group_offsets,
     ),
     (
+        "ringlog_throttled_produces_total",
+        "Produces of clients above producer_byte_rate.",
+        |m| m.throttled[0],
+    ),
+    (
+        "ringlog_throttled_fetches_total",
+        "Fetches of clients above consumer_byte_rate.",
+        |m| m.throttled[1],
+    ),
+    (
+        "ringlog_throttled_requests_total",
+        "Requests of clients above request_percentage or controller_mutation_rate.",
+        |m| m.throttled[2],
+    ),
+    (
+        "ringlog_throttled_connections_total",
+        "Connections of addresses above connection_creation_rate.",
+        |m| m.throttled[3],
+    ),
+    (
         "ringlog_backpressure_total",
         "Produces that waited or were refused: journal or memory full.",
         |m| m.backpressure,
@@ -239,6 +259,14 @@ fn loops(out: &mut Exposition, shards: &[(String, &Snapshot)]) {
         "ringlog_shard_busy_seconds_total",
         "Time the shard worked, neither parked nor spinning.",
         busy,
+    );
+    let throttled: Field<Seconds> = |m| Seconds(m.throttled_ns);
+    per_shard(
+        out,
+        shards,
+        "ringlog_throttled_seconds_total",
+        "Time that clients above their quotas had to wait.",
+        throttled,
     );
     rows(out, shards, LOOPS);
     let help = "Events handled in one round of the shard's loop.";

@@ -1,6 +1,7 @@
 //! Plans for changing topic and broker configs, as a whole (AlterConfigs) or key by key (KIP-339).
 
 use crate::controller::configs::broker::broker_key;
+use crate::controller::configs::foreign::foreign_key;
 use crate::controller::configs::resolve;
 use crate::controller::configs::topic::topic_key;
 use crate::controller::configs::{ConfigKey, value};
@@ -108,7 +109,8 @@ impl Controller {
             );
             return Err((ErrorCode::InvalidRequest, message));
         }
-        let known = |name: &str| match broker_key(name) {
+        let known = |name: &str| match broker_key(name).or_else(|| foreign_key(name)) {
+            Some(key) if key.foreign => Err(format!("{name} has no effect here: {}", key.doc)),
             None => Err(format!("Unknown broker config name: {}", name.escape_debug())),
             Some(key) if !key.dynamic => Err(format!(
                 "{name} cannot be changed while running: set it in the configuration file and restart"

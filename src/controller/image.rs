@@ -1,6 +1,8 @@
 //! The cluster's metadata as one immutable value; a new version replaces the old at a definite point.
 
 use crate::base::ids::{PartitionId, ShardId, TopicId};
+use crate::controller::quotas::Quotas;
+use crate::controller::scram::Scram;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -29,6 +31,12 @@ pub struct Image {
     pub broker_configs: BTreeMap<String, BTreeMap<String, String>>,
     /// Broker configs from file, environment and command line, by Kafka's names. Given at each start, not stored.
     pub static_configs: Arc<BTreeMap<String, String>>,
+    /// Where partitions lie, absolute path. Given at each start, not stored.
+    pub data_dir: String,
+    /// Quotas of clients.
+    pub quotas: Arc<Quotas>,
+    /// Credentials of users.
+    pub scram: Arc<Scram>,
     /// First producer id not yet reserved.
     pub next_producer_id: i64,
     /// Partitions placed so far; the next one goes to shard `next_placement % shard_count`.

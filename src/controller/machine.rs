@@ -9,8 +9,10 @@ use crate::base::ids::{ShardId, TopicId};
 use crate::controller::configs::resolve;
 use crate::controller::image::{Image, PartitionMeta, Topic};
 use crate::controller::names::collision_key;
+use crate::controller::quotas;
 use crate::controller::record::{MetaRecord, Pairs};
 use crate::controller::request::{ControllerReply, ControllerRequest};
+use crate::controller::scram::{self, ScramCredential};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -30,6 +32,8 @@ pub struct ControllerConfig {
     pub advertised_port: u16,
     /// `broker.rack`, if set.
     pub rack: Option<String>,
+    /// Where partitions lie, absolute path.
+    pub data_dir: String,
     /// Number of shards to place partitions on, at least 1.
     pub shard_count: u16,
     /// Broker configs from file, environment and command line, by Kafka's names (`num.partitions`, `log.retention.ms` ...).
@@ -50,6 +54,7 @@ impl Default for ControllerConfig {
             advertised_host: "127.0.0.1".into(),
             advertised_port: 9092,
             rack: None,
+            data_dir: "/ringlog-data".into(),
             shard_count: 1,
             static_configs: BTreeMap::new(),
             seed: 0,
@@ -95,6 +100,7 @@ impl Controller {
         image.advertised_host = config.advertised_host.clone();
         image.advertised_port = config.advertised_port;
         image.rack = config.rack.clone();
+        image.data_dir = config.data_dir.clone();
         image.static_configs = Arc::new(config.static_configs.clone());
         if image.shard_count != config.shard_count {
             image.shard_count = config.shard_count.max(1);
@@ -127,6 +133,10 @@ impl Controller {
                 resources,
                 validate_only,
             } => self.plan_alter(resources, validate_only, &mut records),
+            ControllerRequest::AlterQuotas { changes, validate_only } => {
+                self.plan_quotas(changes, validate_only, &mut records)
+            }
+            ControllerRequest::AlterScram { changes } => self.plan_scram(changes, &mut records),
             ControllerRequest::ProducerIds { count } => self.plan_producer_ids(count, &mut records),
         };
         Planned {
@@ -267,8 +277,36 @@ impl State {
                 });
             }
             MetaRecord::BrokerConfigs { name, values } => replay_broker_configs(image, name, values),
+            MetaRecord::ClientQuota { entity, values } => {
+                quotas::replay(Arc::make_mut(&mut image.quotas), entity, values);
+            }
+            MetaRecord::ScramSet { .. } | MetaRecord::ScramDeleted { .. } => replay_scram(image, record),
             MetaRecord::ProducerIdsReserved { next } => image.next_producer_id = image.next_producer_id.max(*next),
         }
+    }
+}
+
+fn replay_scram(image: &mut Image, record: &MetaRecord) {
+    let all = Arc::make_mut(&mut image.scram);
+    match record {
+        MetaRecord::ScramSet {
+            user,
+            mechanism,
+            iterations,
+            salt,
+            stored_key,
+            server_key,
+        } => {
+            let credential = ScramCredential {
+                iterations: *iterations,
+                salt: salt.clone(),
+                stored_key: stored_key.clone(),
+                server_key: server_key.clone(),
+            };
+            scram::set(all, user, *mechanism, credential);
+        }
+        MetaRecord::ScramDeleted { user, mechanism } => scram::delete(all, user, *mechanism),
+        _ => {}
     }
 }
 

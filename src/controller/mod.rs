@@ -9,8 +9,10 @@ pub mod image;
 mod internal;
 pub mod machine;
 pub mod names;
+pub mod quotas;
 pub mod record;
 pub mod request;
+pub mod scram;
 mod topics;
 
 #[cfg(test)]

@@ -9,13 +9,17 @@
 use crate::base::ids::ShardId;
 use crate::base::ids::TopicId;
 use crate::controller::image::{Image, PartitionMeta, Topic, TopicConfig};
+use crate::controller::quotas::{self, EntityParts};
+use crate::controller::scram::{self, ScramCredential};
 use rkyv::rancor;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// Version of the encoding of records and snapshots.
-const VERSION: u8 = 1;
+/// Version of the encoding of records and snapshots: 2 came with quotas and credentials, 1 is still read.
+const VERSION: u8 = 2;
+/// The first one. Records of kinds that it has are still written in it.
+const VERSION_1: u8 = 1;
 /// No counter of the metadata gets this far.
 const COUNT_MAX: u64 = 1 << 62;
 
@@ -68,7 +72,39 @@ pub enum MetaRecord {
         /// First free id.
         next: i64,
     },
+    /// An entity's quotas are now these; from version 2.
+    ClientQuota {
+        /// Types and names; no name = the default.
+        entity: EntityParts,
+        /// All values, as the bits of doubles.
+        values: Vec<(String, u64)>,
+    },
+    /// A user's credential is now this; from version 2.
+    ScramSet {
+        /// User.
+        user: String,
+        /// Number of the mechanism.
+        mechanism: i8,
+        /// Rounds of hashing.
+        iterations: i32,
+        /// Salt.
+        salt: Vec<u8>,
+        /// Hash of the client's key.
+        stored_key: Vec<u8>,
+        /// The server's key.
+        server_key: Vec<u8>,
+    },
+    /// A user's credential is gone; from version 2.
+    ScramDeleted {
+        /// User.
+        user: String,
+        /// Number of the mechanism.
+        mechanism: i8,
+    },
 }
+
+// Archives are read from their end: a larger kind would move all others.
+const _: () = assert!(std::mem::size_of::<ArchivedMetaRecord>() == 41);
 
 /// Why stored metadata cannot be read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -98,15 +134,36 @@ impl std::error::Error for MetaError {}
 impl MetaRecord {
     /// Bytes for the journal.
     pub fn encode(&self) -> Vec<u8> {
-        with_version(rkyv::to_bytes::<rancor::Error>(self).as_deref())
+        let version = match self {
+            MetaRecord::ClientQuota { .. } | MetaRecord::ScramSet { .. } | MetaRecord::ScramDeleted { .. } => VERSION,
+            _ => VERSION_1,
+        };
+        with_version(version, rkyv::to_bytes::<rancor::Error>(self).as_deref())
     }
     /// Reads what [`encode`](Self::encode) wrote; checked, any input is safe.
     ///
     /// # Errors
     /// [`MetaError`] when the bytes are damaged or of a newer format.
     pub fn decode(bytes: &[u8]) -> Result<Self, MetaError> {
-        rkyv::from_bytes::<MetaRecord, rancor::Error>(body(bytes)?).map_err(|e| MetaError::Damaged(e.to_string()))
+        rkyv::from_bytes::<MetaRecord, rancor::Error>(body(bytes)?.1).map_err(|e| MetaError::Damaged(e.to_string()))
     }
+}
+
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+struct Snapshot2 {
+    base: Snapshot,
+    quotas: Vec<(EntityParts, Vec<(String, u64)>)>,
+    scram: Vec<ScramSnapshot>,
+}
+
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+struct ScramSnapshot {
+    user: String,
+    mechanism: i8,
+    iterations: i32,
+    salt: Vec<u8>,
+    stored_key: Vec<u8>,
+    server_key: Vec<u8>,
 }
 
 #[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
@@ -148,7 +205,34 @@ pub fn encode_snapshot(image: &Image) -> Vec<u8> {
             .map(|(name, values)| (name.clone(), pairs(values)))
             .collect(),
     };
-    with_version(rkyv::to_bytes::<rancor::Error>(&snapshot).as_deref())
+    let snapshot = Snapshot2 {
+        base: snapshot,
+        quotas: image.quotas.iter().map(quota_snapshot).collect(),
+        scram: scram_snapshot(&image.scram),
+    };
+    with_version(VERSION, rkyv::to_bytes::<rancor::Error>(&snapshot).as_deref())
+}
+
+fn quota_snapshot((entity, values): (&quotas::QuotaEntity, &quotas::QuotaValues)) -> (EntityParts, Vec<(String, u64)>) {
+    let values = values
+        .iter()
+        .map(|(key, value)| (key.name().to_string(), value.to_bits()));
+    (entity.parts(), values.collect())
+}
+
+fn scram_snapshot(all: &scram::Scram) -> Vec<ScramSnapshot> {
+    let of_user = |(user, credentials): (&String, &BTreeMap<scram::Mechanism, ScramCredential>)| {
+        let one = |(mechanism, credential): (&scram::Mechanism, &ScramCredential)| ScramSnapshot {
+            user: user.clone(),
+            mechanism: *mechanism as i8,
+            iterations: credential.iterations,
+            salt: credential.salt.clone(),
+            stored_key: credential.stored_key.clone(),
+            server_key: credential.server_key.clone(),
+        };
+        credentials.iter().map(one).collect::<Vec<_>>()
+    };
+    all.iter().flat_map(of_user).collect()
 }
 
 /// Reads what [`encode_snapshot`] wrote. Effective topic configs are not set yet: `Controller::new` derives them.
@@ -156,8 +240,17 @@ pub fn encode_snapshot(image: &Image) -> Vec<u8> {
 /// # Errors
 /// [`MetaError`] when the bytes are damaged or of a newer format.
 pub fn decode_snapshot(bytes: &[u8]) -> Result<Image, MetaError> {
-    let snapshot =
-        rkyv::from_bytes::<Snapshot, rancor::Error>(body(bytes)?).map_err(|e| MetaError::Damaged(e.to_string()))?;
+    let damaged = |error: rancor::Error| MetaError::Damaged(error.to_string());
+    let whole = match body(bytes)? {
+        (VERSION_1, body) => Snapshot2 {
+            base: rkyv::from_bytes::<Snapshot, rancor::Error>(body).map_err(damaged)?,
+            quotas: Vec::new(),
+            scram: Vec::new(),
+        },
+        (_, body) => rkyv::from_bytes::<Snapshot2, rancor::Error>(body).map_err(damaged)?,
+    };
+    let (quotas, scram) = clients_of(&whole);
+    let snapshot = whole.base;
     let largest = [
         snapshot.version,
         snapshot.next_placement,
@@ -171,6 +264,8 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<Image, MetaError> {
         shard_count: snapshot.shard_count,
         next_producer_id: snapshot.next_producer_id,
         next_placement: snapshot.next_placement,
+        quotas: Arc::new(quotas),
+        scram: Arc::new(scram),
         ..Image::default()
     };
     for topic in snapshot.topics {
@@ -204,26 +299,46 @@ pub fn decode_snapshot(bytes: &[u8]) -> Result<Image, MetaError> {
     Ok(image)
 }
 
+/// Quotas and credentials.
+fn clients_of(snapshot: &Snapshot2) -> (quotas::Quotas, scram::Scram) {
+    let mut quotas = quotas::Quotas::new();
+    for (entity, values) in &snapshot.quotas {
+        quotas::replay(&mut quotas, entity, values);
+    }
+    let mut scram = scram::Scram::new();
+    for one in &snapshot.scram {
+        let credential = ScramCredential {
+            iterations: one.iterations,
+            salt: one.salt.clone(),
+            stored_key: one.stored_key.clone(),
+            server_key: one.server_key.clone(),
+        };
+        scram::set(&mut scram, &one.user, one.mechanism, credential);
+    }
+    (quotas, scram)
+}
+
 /// A map as pairs.
 pub(crate) fn pairs(map: &BTreeMap<String, String>) -> Pairs {
     map.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-fn with_version(archive: Result<&[u8], &rancor::Error>) -> Vec<u8> {
+fn with_version(version: u8, archive: Result<&[u8], &rancor::Error>) -> Vec<u8> {
     let archive = match archive {
         Ok(archive) => archive,
         Err(error) => panic!("metadata exceeds the format's 4 GiB: {error}"),
     };
     let mut bytes = Vec::with_capacity(1 + archive.len());
-    bytes.push(VERSION);
+    bytes.push(version);
     bytes.extend_from_slice(archive);
     bytes
 }
 
-fn body(bytes: &[u8]) -> Result<&[u8], MetaError> {
+/// The version and what follows it.
+fn body(bytes: &[u8]) -> Result<(u8, &[u8]), MetaError> {
     match bytes.split_first() {
         None => Err(MetaError::Damaged("it is empty".into())),
-        Some((&VERSION, body)) => Ok(body),
+        Some((version @ &(VERSION_1 | VERSION), body)) => Ok((*version, body)),
         Some((&version, _)) if version > VERSION => Err(MetaError::Version(version)),
         Some((&version, _)) => Err(MetaError::Damaged(format!("format {version} never existed"))),
     }

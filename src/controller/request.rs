@@ -2,6 +2,8 @@
 
 use crate::base::ids::TopicId;
 use crate::controller::image::Topic;
+use crate::controller::quotas::QuotaChange;
+use crate::controller::scram::ScramChange;
 use crate::wire::error::ErrorCode;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +36,18 @@ pub enum ControllerRequest {
         resources: Vec<ConfigChange>,
         /// Only check.
         validate_only: bool,
+    },
+    /// Change quotas of clients.
+    AlterQuotas {
+        /// What.
+        changes: Vec<QuotaChange>,
+        /// Only check.
+        validate_only: bool,
+    },
+    /// Change credentials of users.
+    AlterScram {
+        /// What.
+        changes: Vec<ScramChange>,
     },
     /// Reserve a block of producer ids for the asking shard.
     ProducerIds {
@@ -138,6 +152,10 @@ pub enum ControllerReply {
     Grown(Vec<Outcome>),
     /// To `AlterConfigs`.
     Altered(Vec<Outcome>),
+    /// To `AlterQuotas`.
+    QuotasAltered(Vec<Outcome>),
+    /// To `AlterScram`: one per user, in the order they were first named.
+    ScramAltered(Vec<(String, Outcome)>),
     /// To `ProducerIds`.
     ProducerIds {
         /// First id.

@@ -597,6 +597,27 @@ fn damaged_or_newer_metadata_is_an_error_never_a_guess() {
 }
 
 #[test]
+fn records_and_snapshots_of_the_first_version_are_read() {
+    // Written by the version before quotas and credentials.
+    let created = MetaRecord::TopicCreated {
+        id: [7; 16],
+        name: "t".into(),
+        shards: vec![0],
+        overrides: vec![("retention.ms".into(), "5".into())],
+    };
+    let bytes = created.encode();
+    assert_eq!(bytes[0], 1, "an older ringlog reads what it knows");
+    assert_eq!(MetaRecord::decode(&bytes), Ok(created));
+    let quota = MetaRecord::ClientQuota {
+        entity: vec![("user".into(), None)],
+        values: vec![("producer_byte_rate".into(), 5f64.to_bits())],
+    };
+    let bytes = quota.encode();
+    assert_eq!(bytes[0], 2, "and refuses by name what it does not");
+    assert_eq!(MetaRecord::decode(&bytes), Ok(quota));
+}
+
+#[test]
 fn one_request_cannot_create_without_bound() {
     let mut c = controller(1);
     assert_eq!(

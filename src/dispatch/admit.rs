@@ -14,6 +14,8 @@ pub struct Meta {
     pub version: i16,
     /// Repeated in the answer.
     pub correlation_id: i32,
+    /// How long the client is told to wait, milliseconds (KIP-219).
+    pub throttle_ms: i32,
 }
 
 /// The verdict on a frame.
@@ -42,6 +44,7 @@ pub fn admit(frame: &[u8]) -> Admit<'_> {
                 api: header.api_key,
                 version: header.api_version,
                 correlation_id: header.correlation_id,
+                throttle_ms: 0,
             };
             Admit::Request(meta, header)
         }

@@ -4,6 +4,7 @@ use super::admit::Meta;
 use crate::session::Reply;
 use crate::wire::header::put_response_header;
 use crate::wire::message::Api;
+use crate::wire::throttle;
 use crate::wire::write::framed;
 use bytes::BytesMut;
 
@@ -24,7 +25,9 @@ impl Encoder {
         }
         framed(&mut self.scratch, |out| {
             put_response_header(out, meta.api, meta.version, meta.correlation_id);
+            let start = out.len();
             body(out);
+            put_throttle_time(out, start, meta);
         });
         Reply::One(self.scratch.split().freeze())
     }
@@ -32,5 +35,15 @@ impl Encoder {
     /// The answer of a control API.
     pub fn answer<A: Api>(&mut self, meta: Meta, response: &A::Response) -> Reply {
         self.frame(meta, |out| A::encode(response, meta.version, out))
+    }
+}
+
+/// Puts the throttle time into a body that begins at `start`, where its version has it.
+fn put_throttle_time(out: &mut BytesMut, start: usize, meta: Meta) {
+    let Some(at) = throttle::place(meta.api, meta.version).filter(|_| meta.throttle_ms > 0) else {
+        return;
+    };
+    if let Some(field) = out.get_mut(start + at..start + at + 4) {
+        field.copy_from_slice(&meta.throttle_ms.to_be_bytes());
     }
 }

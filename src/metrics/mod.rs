@@ -84,6 +84,19 @@ impl MemoryKind {
     }
 }
 
+/// Which quota a client was above.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Throttled {
+    /// Bytes produced.
+    Produce,
+    /// Bytes fetched.
+    Fetch,
+    /// Time of the shard, or changes of metadata.
+    Request,
+    /// New connections.
+    Connection,
+}
+
 /// Counters of one Kafka API.
 #[derive(Clone, Debug, Default)]
 pub struct ApiMetrics {
@@ -156,6 +169,10 @@ pub struct ShardMetrics {
     pub request_trailing_bytes: u64,
     /// Times that a produce had to wait or was refused because the journal or memory was full.
     pub backpressure: u64,
+    /// Requests and connections that had to wait for a quota, by [`Throttled`].
+    pub throttled: [u64; 4],
+    /// How long they had to, nanoseconds.
+    pub throttled_ns: u64,
     memory: [u64; MemoryKind::ALL.len()],
     stages: [Latency; Stage::ALL.len()],
     apis: Vec<Option<Box<ApiMetrics>>>,
@@ -199,6 +216,8 @@ impl Default for ShardMetrics {
             journal_size_bytes: 0,
             backpressure: 0,
             request_trailing_bytes: 0,
+            throttled: [0; 4],
+            throttled_ns: 0,
             memory: [0; MemoryKind::ALL.len()],
             stages: Default::default(),
             apis,
@@ -232,6 +251,13 @@ impl ShardMetrics {
         self.flush.record(flush_ns);
         self.journal_written_bytes += bytes;
         self.disk_written_bytes += bytes;
+    }
+    /// Counts a client that has to wait, unless it has not.
+    pub fn throttled(&mut self, kind: Throttled, wait_ns: u64) {
+        if wait_ns > 0 {
+            self.throttled[kind as usize] += 1;
+            self.throttled_ns = self.throttled_ns.saturating_add(wait_ns);
+        }
     }
     /// Sets the bytes in use of one kind.
     pub fn set_memory(&mut self, kind: MemoryKind, bytes: u64) {
@@ -302,6 +328,10 @@ impl ShardMetrics {
         self.journal_size_bytes += other.journal_size_bytes;
         self.backpressure += other.backpressure;
         self.request_trailing_bytes += other.request_trailing_bytes;
+        for (mine, theirs) in self.throttled.iter_mut().zip(other.throttled) {
+            *mine += theirs;
+        }
+        self.throttled_ns = self.throttled_ns.saturating_add(other.throttled_ns);
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`store::Store`] is all of a shard's partitions with their journal; the other modules are its concerns, one each.
 
 mod append;
+mod census;
 mod cold;
 mod destage;
 mod durable;

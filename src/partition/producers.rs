@@ -63,6 +63,19 @@ pub struct Appended {
     pub append_time_ms: i64,
 }
 
+/// A producer as administrators see it (KIP-664).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ActiveProducer {
+    /// Its id.
+    pub producer_id: i64,
+    /// Its epoch.
+    pub epoch: i16,
+    /// Sequence of its last record.
+    pub last_sequence: i32,
+    /// Time of its last append, wall clock milliseconds.
+    pub last_append_ms: i64,
+}
+
 #[derive(Clone, Debug)]
 struct Window {
     epoch: i16,
@@ -204,6 +217,20 @@ impl Producers {
                 self.windows.remove(&id);
             }
         }
+    }
+
+    /// Producers with a batch below `durable_end`, by id.
+    pub fn active(&self, durable_end: i64) -> Vec<ActiveProducer> {
+        let active = self.windows.iter().filter_map(|(id, window)| {
+            let last = window.batches.iter().rfind(|b| b.last_offset < durable_end)?;
+            Some(ActiveProducer {
+                producer_id: *id,
+                epoch: window.epoch,
+                last_sequence: last.last_sequence,
+                last_append_ms: window.last_append_ms,
+            })
+        });
+        active.collect()
     }
 
     /// True when the table should be swept before another producer is added.

@@ -5,6 +5,7 @@
 
 use crate::base::ids::{PartitionId, ShardId};
 use crate::base::slab::SlabKey;
+use crate::partition::producers::ActiveProducer;
 use crate::wire::error::ErrorCode;
 use bytes::Bytes;
 
@@ -45,6 +46,10 @@ pub enum OwnerRequest {
     EpochEnd(EpochEndPart),
     /// Move the log start.
     DeleteRecords(DeleteRecordsPart),
+    /// How large partitions are, all owned by the addressed shard (it answers also for none).
+    LogSizes(Vec<PartitionId>),
+    /// Who writes to a partition.
+    Producers(PartitionId),
 }
 
 /// An answer of the owner. Each request but `FetchForget` is answered once; a `Fetch` that watches may be followed by one `FetchWake`.
@@ -62,6 +67,10 @@ pub enum OwnerReply {
     EpochEnd(EpochEndResult),
     /// To `DeleteRecords`: when durable.
     DeleteRecords(DeleteRecordsResult),
+    /// To `LogSizes`.
+    LogSizes(LogSizes),
+    /// To `Producers`.
+    Producers(ProducersResult),
 }
 
 /// One partition's part of a Produce request.
@@ -222,4 +231,22 @@ pub struct DeleteRecordsResult {
     pub error: ErrorCode,
     /// Log start offset; -1 on errors.
     pub low_watermark: i64,
+}
+
+/// How large partitions are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogSizes {
+    /// Bytes, in the order asked; `None` for a partition that is not here.
+    pub sizes: Vec<Option<i64>>,
+    /// Free bytes and size of the file system, as far as known.
+    pub space: Option<(u64, u64)>,
+}
+
+/// Who writes to a partition.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProducersResult {
+    /// `None` when fine.
+    pub error: ErrorCode,
+    /// By id.
+    pub producers: Vec<ActiveProducer>,
 }

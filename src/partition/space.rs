@@ -141,6 +141,7 @@ impl Store {
         let JobResult::Space { free, total } = result else {
             return;
         };
+        self.disk_space = Some((free, total));
         let reserve = self.config.disk_reserve_bytes;
         let low = free < reserve;
         if low && self.disk_low.is_none() {

@@ -10,6 +10,7 @@ use crate::base::planted::{self, Planted};
 use crate::base::pool::BufPool;
 use crate::base::slab::{Slab, SlabKey};
 use crate::base::timers::Timers;
+use crate::controller::configs::resolve;
 use crate::controller::image::Image;
 use crate::log::block::Lsn;
 use crate::log::checkpoint::PartitionCheckpoint;
@@ -146,6 +147,8 @@ pub struct Store {
     pub(crate) blocked: Option<Blocked>,
     /// Free space is below the reserve.
     pub(crate) disk_low: Option<String>,
+    /// Free bytes and size of the file system, when last asked.
+    pub(crate) disk_space: Option<(u64, u64)>,
     pub(crate) asked_at_bytes: u64,
     /// A further journal file could not be made.
     pub(crate) is_journal_short: bool,
@@ -210,6 +213,7 @@ impl Store {
         );
         store.timers.arm(now.mono_ns, StoreTimer::DiskSpace);
         store.orphans = recovered.partitions;
+        store.take_settings(image);
         Ok(store)
     }
 
@@ -253,6 +257,7 @@ impl Store {
             saved_files: recovered.noted_files,
             saved_lsn: recovered.noted_lsn,
             disk_low: None,
+            disk_space: None,
             asked_at_bytes: u64::MAX,
             fatal: None,
             snapshot_wanted: false,
@@ -317,6 +322,7 @@ impl Store {
         for id in gone {
             self.drop_partition(cx, id);
         }
+        self.take_settings(image);
         for (id, meta, topic) in owned_partitions(image, shard) {
             if let Some(part) = self.by_id.get(&id).and_then(|key| self.parts.get_mut(*key)) {
                 part.topic = topic;
@@ -333,6 +339,11 @@ impl Store {
         }
     }
 
+    /// Settings that may change while running.
+    fn take_settings(&mut self, image: &Image) {
+        self.config.producer_expiration_ms = resolve::broker_int(image, "producer.id.expiration.ms");
+    }
+
     /// A request for partitions of this shard.
     pub fn on_request(&mut self, cx: &mut StoreCx, reply: ReplyTo, request: OwnerRequest) {
         match request {
@@ -342,6 +353,8 @@ impl Store {
             OwnerRequest::ListOffset(part) => self.list_offset(cx, reply, part),
             OwnerRequest::EpochEnd(part) => self.epoch_end(cx, reply, part),
             OwnerRequest::DeleteRecords(part) => self.delete_records(cx, reply, part),
+            OwnerRequest::LogSizes(partitions) => self.log_sizes(cx, reply, &partitions),
+            OwnerRequest::Producers(id) => self.producers_of(cx, reply, id),
         }
     }
 

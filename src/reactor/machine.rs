@@ -19,6 +19,8 @@ pub trait Machine {
     fn settle(&mut self, now: Now, out: &mut Out);
     /// Monotonic nanoseconds at which it wants an `Event::Tick`, if any.
     fn next_deadline(&self) -> Option<u64>;
+    /// The round took so long, nanoseconds.
+    fn worked(&mut self, _ns: u64) {}
     /// Its counters, brought up to date: asked rarely.
     fn metrics(&mut self) -> &mut ShardMetrics;
     /// Why it must not go on, if so.

@@ -397,6 +397,7 @@ impl<M: Machine> Reactor<M> {
     fn count(&mut self, began: Now, ended_ns: u64, events: u64) {
         let took = ended_ns - began.mono_ns;
         self.counters.busy_ns += took;
+        self.machine.worked(took);
         self.counters.events += events;
         if events > 0 {
             self.counters.rounds += 1;

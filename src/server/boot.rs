@@ -338,6 +338,10 @@ fn controller_config(config: &Config, found: &Found, advertise: &HostPort, seed:
         advertised_host: advertise.host.clone(),
         advertised_port: advertise.port,
         rack: config.rack.clone(),
+        data_dir: std::path::absolute(&found.data_dir.path)
+            .unwrap_or_else(|_| found.data_dir.path.clone())
+            .to_string_lossy()
+            .into_owned(),
         shard_count: config.shards,
         static_configs: config.broker.clone(),
         seed,

@@ -33,6 +33,9 @@ impl Machine for NodeShard {
     fn next_deadline(&self) -> Option<u64> {
         self.shard.next_deadline()
     }
+    fn worked(&mut self, ns: u64) {
+        self.shard.worked(ns);
+    }
     fn metrics(&mut self) -> &mut ShardMetrics {
         self.shard.metrics()
     }

@@ -32,6 +32,8 @@ pub struct Session {
     pub starved: bool,
     /// No more requests: close once all answers are sent.
     pub leaving: bool,
+    /// Not read and no request of it started until then: it is throttled. Monotonic nanoseconds.
+    pub muted_until_ns: u64,
     /// Has sent record batches.
     pub produces: bool,
     /// Monotonic time of the last bytes in either direction, nanoseconds.
@@ -65,6 +67,7 @@ impl Session {
             dirty: false,
             starved: false,
             leaving: false,
+            muted_until_ns: 0,
             produces: false,
             active_ns: now_ns,
             partial_since_ns: now_ns,

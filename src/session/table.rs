@@ -6,6 +6,7 @@ use super::limits::{SHORTAGE_GRACE_NS, SHORTAGE_RATE, SHORTAGE_SWEEP_NS, SWEEP_N
 use super::slots::Reply;
 use crate::base::effect::{Effect, Effects};
 use crate::base::ids::ConnId;
+use crate::base::timers::Timers;
 use bytes::{Bytes, BytesMut};
 use std::net::IpAddr;
 
@@ -22,6 +23,8 @@ pub struct SessionTable {
     starved: Vec<ConnId>,
     /// The one connection whose partial frame may grow although memory is short, so that frames always complete.
     privileged: Option<ConnId>,
+    /// Ends of throttles.
+    muted: Timers<ConnId>,
     sweep_ns: Option<u64>,
     draining: bool,
     congested: bool,
@@ -39,6 +42,7 @@ impl SessionTable {
             dirty: Vec::new(),
             starved: Vec::new(),
             privileged: None,
+            muted: Timers::default(),
             sweep_ns: None,
             draining: false,
             congested: false,
@@ -63,6 +67,14 @@ impl SessionTable {
             .get_mut(conn.index as usize)?
             .as_mut()
             .filter(|session| session.conn == conn)
+    }
+
+    /// What the client calls itself, "" when it is gone.
+    pub fn client_id(&self, conn: ConnId) -> &str {
+        let found = self.sessions.get(conn.index as usize).and_then(Option::as_ref);
+        found
+            .filter(|session| session.conn == conn)
+            .map_or("", |session| &session.client_id)
     }
 
     /// A client connected.
@@ -117,6 +129,7 @@ impl SessionTable {
             return Ok(None);
         };
         let allowed = !session.leaving
+            && session.muted_until_ns <= now_ns
             && session.in_flight < in_flight_max
             && session.slots.len() < in_flight_max
             && session.reply_bytes() < reply_bytes_max;
@@ -148,6 +161,30 @@ impl SessionTable {
             self.touch(conn);
         }
         fine
+    }
+
+    /// The connection is throttled: until then nothing more of it is read or started.
+    pub fn mute(&mut self, conn: ConnId, until_ns: u64) {
+        let Some(session) = self.get_mut(conn) else { return };
+        if session.muted_until_ns < until_ns {
+            session.muted_until_ns = until_ns;
+            self.muted.arm(until_ns, conn);
+        }
+    }
+
+    /// Connections whose throttle is over.
+    pub fn take_unmuted(&mut self, now_ns: u64) -> Vec<ConnId> {
+        let mut over = Vec::new();
+        while let Some(conn) = self.muted.pop_due(now_ns) {
+            // It may have been prolonged meanwhile, or have ended.
+            let Some(session) = self.get_mut(conn).filter(|session| session.muted_until_ns <= now_ns) else {
+                continue;
+            };
+            session.active_ns = now_ns;
+            self.touch(conn);
+            over.push(conn);
+        }
+        over
     }
 
     /// An answer is ready.
@@ -218,7 +255,7 @@ impl SessionTable {
             if session.leaving && session.is_quiet() {
                 left.push(conn);
             } else {
-                self.receive(conn, effects);
+                self.receive(conn, effects, now_ns);
             }
         }
         dirty.append(&mut self.dirty);
@@ -238,13 +275,15 @@ impl SessionTable {
         let short = self.is_short();
         let verdict = |session: &Session| {
             let stuck = session.in_flight == 0 || session.sending.is_some();
-            if stuck && idle_ns.is_some_and(|max| now_ns.saturating_sub(session.active_ns) > max) {
+            let muted = session.muted_until_ns > now_ns;
+            if stuck && !muted && idle_ns.is_some_and(|max| now_ns.saturating_sub(session.active_ns) > max) {
                 return Some((session.conn, "idle for longer than connections.max.idle.ms"));
             }
             let age_ns = now_ns.saturating_sub(session.partial_since_ns);
             let expected = age_ns.saturating_mul(SHORTAGE_RATE) / 1_000_000_000;
             let slow = age_ns > SHORTAGE_GRACE_NS && (session.partial_len() as u64) < expected;
-            (short && slow && session.has_partial()).then_some((session.conn, "request too slow while memory is short"))
+            (short && slow && !muted && session.has_partial())
+                .then_some((session.conn, "request too slow while memory is short"))
         };
         self.sessions.iter().flatten().filter_map(verdict).collect()
     }
@@ -274,13 +313,14 @@ impl SessionTable {
         }
     }
 
-    /// Monotonic time of the next sweep, nanoseconds; none without connections.
+    /// Monotonic time of the next sweep or end of a throttle, nanoseconds; none without connections.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.sweep_ns.filter(|_| self.count > 0)
+        let soonest = [self.sweep_ns, self.muted.next_deadline()].into_iter().flatten().min();
+        soonest.filter(|_| self.count > 0)
     }
 
     /// Orders the next receive if the bounds allow it.
-    fn receive(&mut self, conn: ConnId, effects: &mut Effects) {
+    fn receive(&mut self, conn: ConnId, effects: &mut Effects, now_ns: u64) {
         let limits = self.limits;
         let (used, frames_used) = (self.memory_used, self.frames_used);
         let (privileged, congested) = (self.privileged, self.congested);
@@ -288,7 +328,8 @@ impl SessionTable {
         let full = session.in_flight >= limits.in_flight_max
             || session.slots.len() >= limits.in_flight_max
             || session.reply_bytes() >= limits.reply_bytes_max;
-        if session.receiving || session.leaving || full || session.inbox.has_frame() {
+        let muted = session.muted_until_ns > now_ns;
+        if session.receiving || session.leaving || full || muted || session.inbox.has_frame() {
             return;
         }
         if congested && session.produces {

@@ -2,6 +2,7 @@
 //!
 //! Events are past facts. A shard reacts to nothing else, so a log of (now, event) replays it exactly.
 
+use crate::api::throttle::Usage;
 use crate::base::effect::JobResult;
 use crate::base::ids::{ConnId, IoKey, JobKey, ShardId};
 use crate::controller::image::Image;
@@ -132,6 +133,8 @@ pub enum ShardMessage {
         /// The answer.
         answer: Box<GroupAnswer>,
     },
+    /// What clients with quotas used in a shard since it last said so.
+    Usage(Arc<Usage>),
     /// New metadata that is durable: create and drop partitions accordingly, do not show it yet.
     ImagePrepare {
         /// The metadata.

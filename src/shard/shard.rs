@@ -133,6 +133,16 @@ impl Shard {
             edge.set_congested(congested);
             edge.settle(cx);
         });
+        if let Some(usage) = self.edge.take_usage(now) {
+            for shard in (0..self.shard_count).map(ShardId).filter(|shard| *shard != self.id) {
+                out.messages.push((shard, ShardMessage::Usage(usage.clone())));
+            }
+        }
+    }
+
+    /// The runtime tells how long the last round took: what clients are charged for with `request_percentage`.
+    pub fn worked(&mut self, ns: u64) {
+        self.edge.worked(ns);
     }
 
     /// Monotonic nanoseconds at which the runtime should give `Event::Tick`.
@@ -204,6 +214,7 @@ impl Shard {
             ShardMessage::GroupReply { reply, answer } => {
                 self.with_edge(now, out, |edge, cx| edge.on_group_answer(cx, reply, *answer));
             }
+            ShardMessage::Usage(usage) => self.with_edge(now, out, |edge, cx| edge.on_usage(cx, &usage)),
             ShardMessage::Control { reply, request } => self.plan(reply, request),
             ShardMessage::ControlReply { reply, answer } => {
                 self.with_edge(now, out, |edge, cx| edge.on_control_reply(cx, reply, answer));

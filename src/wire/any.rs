@@ -3,8 +3,9 @@
 use super::control::{
     acls, alter_configs, api_versions, create_partitions, create_topics, delete_records, delete_topics,
 };
+use super::control::{client_quotas, describe_producers, elect_leaders, list_config_resources, list_transactions};
 use super::control::{describe_cluster, describe_configs, describe_topic_partitions, init_producer_id, list_offsets};
-use super::control::{metadata, offset_for_leader_epoch};
+use super::control::{log_dirs, metadata, offset_for_leader_epoch, reassignments, scram_credentials};
 use super::group::sync_group;
 use super::group::{
     consumer_group_describe, consumer_group_heartbeat, delete_groups, describe_groups, find_coordinator,
@@ -48,9 +49,22 @@ pub fn decode_any(key: ApiKey, version: i16, body: &[u8], budget: Budget) -> Rea
         ApiKey::DeleteAcls => checked::<acls::DeleteAcls>,
         ApiKey::DescribeConfigs => checked::<describe_configs::DescribeConfigs>,
         ApiKey::AlterConfigs => checked::<alter_configs::AlterConfigs>,
+        ApiKey::AlterReplicaLogDirs => checked::<log_dirs::AlterReplicaLogDirs>,
+        ApiKey::DescribeLogDirs => checked::<log_dirs::DescribeLogDirs>,
         ApiKey::CreatePartitions => checked::<create_partitions::CreatePartitions>,
         ApiKey::DeleteGroups => checked::<delete_groups::DeleteGroups>,
+        ApiKey::ElectLeaders => checked::<elect_leaders::ElectLeaders>,
         ApiKey::IncrementalAlterConfigs => checked::<alter_configs::IncrementalAlterConfigs>,
+        ApiKey::AlterPartitionReassignments => checked::<reassignments::AlterPartitionReassignments>,
+        ApiKey::ListPartitionReassignments => checked::<reassignments::ListPartitionReassignments>,
+        ApiKey::DescribeClientQuotas => checked::<client_quotas::DescribeClientQuotas>,
+        ApiKey::AlterClientQuotas => checked::<client_quotas::AlterClientQuotas>,
+        ApiKey::DescribeUserScramCredentials => checked::<scram_credentials::DescribeUserScramCredentials>,
+        ApiKey::AlterUserScramCredentials => checked::<scram_credentials::AlterUserScramCredentials>,
+        ApiKey::DescribeProducers => checked::<describe_producers::DescribeProducers>,
+        ApiKey::DescribeTransactions => checked::<list_transactions::DescribeTransactions>,
+        ApiKey::ListTransactions => checked::<list_transactions::ListTransactions>,
+        ApiKey::ListConfigResources => checked::<list_config_resources::ListConfigResources>,
         ApiKey::OffsetDelete => checked::<offset_delete::OffsetDelete>,
         ApiKey::DescribeCluster => checked::<describe_cluster::DescribeCluster>,
         ApiKey::ConsumerGroupHeartbeat => checked::<consumer_group_heartbeat::ConsumerGroupHeartbeat>,

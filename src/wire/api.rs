@@ -32,13 +32,26 @@ pub enum ApiKey {
     DeleteAcls = 31,
     DescribeConfigs = 32,
     AlterConfigs = 33,
+    AlterReplicaLogDirs = 34,
+    DescribeLogDirs = 35,
     CreatePartitions = 37,
     DeleteGroups = 42,
+    ElectLeaders = 43,
     IncrementalAlterConfigs = 44,
+    AlterPartitionReassignments = 45,
+    ListPartitionReassignments = 46,
     OffsetDelete = 47,
+    DescribeClientQuotas = 48,
+    AlterClientQuotas = 49,
+    DescribeUserScramCredentials = 50,
+    AlterUserScramCredentials = 51,
     DescribeCluster = 60,
+    DescribeProducers = 61,
+    DescribeTransactions = 65,
+    ListTransactions = 66,
     ConsumerGroupHeartbeat = 68,
     ConsumerGroupDescribe = 69,
+    ListConfigResources = 74,
     DescribeTopicPartitions = 75,
 }
 
@@ -74,6 +87,10 @@ const fn range(key: ApiKey, min: i16, max: i16, flexible_from: i16) -> ApiRange 
 ///
 /// Produce is advertised from 0 although only 3 and above are served: librdkafka before 2.11.1 switches compression off
 /// otherwise (KAFKA-18659). Version 6 of InitProducerId is unstable (KIP-939) and not offered.
+///
+/// Kept out on purpose: delegation tokens (38-41), since there is no authentication that could give one; DescribeQuorum,
+/// UpdateFeatures and UnregisterBroker (55, 57, 64), since there is no quorum, nothing to finalize and no second broker; client
+/// telemetry (71, 72), since clients start to push as soon as they see it, and Kafka shows it only with a receiver configured.
 pub const APIS: &[ApiRange] = &[
     ApiRange {
         served_from: 3,
@@ -102,11 +119,24 @@ pub const APIS: &[ApiRange] = &[
     range(ApiKey::DeleteAcls, 1, 3, 2),
     range(ApiKey::DescribeConfigs, 1, 4, 4),
     range(ApiKey::AlterConfigs, 0, 2, 2),
+    range(ApiKey::AlterReplicaLogDirs, 1, 2, 2),
+    range(ApiKey::DescribeLogDirs, 1, 5, 2),
     range(ApiKey::CreatePartitions, 0, 3, 2),
     range(ApiKey::DeleteGroups, 0, 2, 2),
+    range(ApiKey::ElectLeaders, 0, 2, 2),
     range(ApiKey::IncrementalAlterConfigs, 0, 1, 1),
+    range(ApiKey::AlterPartitionReassignments, 0, 1, 0),
+    range(ApiKey::ListPartitionReassignments, 0, 0, 0),
     range(ApiKey::OffsetDelete, 0, 0, NEVER),
+    range(ApiKey::DescribeClientQuotas, 0, 1, 1),
+    range(ApiKey::AlterClientQuotas, 0, 1, 1),
+    range(ApiKey::DescribeUserScramCredentials, 0, 0, 0),
+    range(ApiKey::AlterUserScramCredentials, 0, 0, 0),
     range(ApiKey::DescribeCluster, 0, 2, 0),
+    range(ApiKey::DescribeProducers, 0, 0, 0),
+    range(ApiKey::DescribeTransactions, 0, 0, 0),
+    range(ApiKey::ListTransactions, 0, 2, 0),
+    range(ApiKey::ListConfigResources, 0, 1, 0),
     range(ApiKey::DescribeTopicPartitions, 0, 0, 0),
 ];
 

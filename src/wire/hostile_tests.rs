@@ -58,13 +58,16 @@ fn huge_counts_are_refused_by_every_request() {
         }
     }
     accepted.sort();
-    // Without counts, or with -1 for null: "all topics", the empty old ListGroups and ApiVersions, no transactional id, any ACL.
+    // Without counts, or with -1 for null: "all topics", the empty old ListGroups and ApiVersions, no transactional id, any ACL,
+    // all partitions.
     let harmless = [
         ApiKey::Metadata,
         ApiKey::ListGroups,
         ApiKey::ApiVersions,
         ApiKey::InitProducerId,
         ApiKey::DescribeAcls,
+        ApiKey::DescribeLogDirs,
+        ApiKey::ElectLeaders,
     ];
     assert_eq!(accepted, harmless);
 }

@@ -114,6 +114,18 @@ fixed! {
     TopicId, 16, topic_id, |value, out| write::put_topic_id(out, *value);
 }
 
+impl Wire for f64 {
+    fn read(reader: &mut Reader<'_>, _: Version) -> Read<Self> {
+        Ok(f64::from_bits(reader.i64()? as u64))
+    }
+    fn write(&self, out: &mut BytesMut, _: Version) {
+        out.put_f64(*self);
+    }
+    fn min_size(_: Version) -> usize {
+        8
+    }
+}
+
 impl Wire for ErrorCode {
     /// A number this build does not know reads as UNKNOWN_SERVER_ERROR, as clients treat it.
     fn read(reader: &mut Reader<'_>, _: Version) -> Read<Self> {

@@ -25,6 +25,7 @@ pub mod message;
 pub mod produce;
 pub mod read;
 pub mod record;
+pub mod throttle;
 pub mod write;
 
 #[cfg(test)]

@@ -205,6 +205,94 @@ fn the_broker_describes_itself_20_94() {
 }
 
 #[test]
+fn every_broker_key_of_kafka_is_known_by_name_20_94() {
+    let mut rig = Rig::new();
+    let mine = describe(&mut rig, BROKER, "1", None);
+    assert!(mine.configs.len() >= 320, "{}", mine.configs.len());
+    let get = |name: &str| mine.configs.iter().find(|config| config.name == name).unwrap();
+    for (name, kind, value) in [
+        ("num.io.threads", 3, Some("8")),
+        ("offsets.topic.replication.factor", 4, None),
+        ("log.cleaner.io.buffer.load.factor", 6, Some("0.9")),
+        ("ssl.client.auth", 2, Some("none")),
+        ("ssl.enabled.protocols", 7, Some("TLSv1.2,TLSv1.3")),
+        ("alter.config.policy.class.name", 8, None),
+        ("group.share.max.size", 3, Some("200")),
+        ("quota.window.size.seconds", 3, Some("1")),
+    ] {
+        let found = get(name);
+        assert_eq!(found.config_type, kind, "{name}");
+        assert!(
+            value.is_none() || found.value.as_deref() == value,
+            "{name}: {:?}",
+            found.value
+        );
+        assert!(
+            found.documentation.as_deref().is_some_and(|text| text.len() > 10),
+            "{name}"
+        );
+    }
+    for secret in ["ssl.key.password", "sasl.jaas.config", "delegation.token.secret.key"] {
+        let found = get(secret);
+        assert!(found.is_sensitive && found.value.is_none(), "{secret}");
+        assert_eq!(found.config_type, 9, "{secret}");
+    }
+    if rig.is_own() {
+        let text = get("num.io.threads").documentation.clone().unwrap_or_default();
+        assert!(text.contains("without effect") && text.contains("thread"), "{text}");
+        assert!(get("num.io.threads").read_only);
+        let (error, has_text) = change(&mut rig, BROKER, "1", &[("num.io.threads", SET, Some("3"))], false);
+        assert_eq!((error, has_text), (ErrorCode::InvalidRequest, true));
+    }
+}
+
+#[test]
+fn groups_and_client_metrics_have_no_configurations_94() {
+    let mut rig = Rig::own(|_| ());
+    for kind in [16, 32] {
+        let found = describe(&mut rig, kind, "any", None);
+        assert_eq!((found.error, found.configs.len()), (ErrorCode::None, 0));
+        assert_eq!(describe(&mut rig, kind, "", None).error, ErrorCode::InvalidRequest);
+        let op = ("interval.ms", SET, Some("1000"));
+        assert_eq!(
+            change(&mut rig, kind, "any", &[op], false),
+            (ErrorCode::InvalidRequest, true)
+        );
+    }
+}
+
+#[test]
+fn a_broker_setting_that_may_change_counts_at_once_22_94() {
+    let mut rig = Rig::own(|_| ());
+    let (topic, id) = (rig.topic(1, &[]), crate::idempotence::producer(&mut rig));
+    let remembers = |rig: &mut Rig| crate::cluster::producers(rig, &topic) == [id];
+    crate::idempotence::send(&mut rig, &topic, (id, 0), 0, 1);
+    rig.pass_ms(500_000);
+    assert!(remembers(&mut rig), "a day is the default");
+    let op = ("producer.id.expiration.ms", SET, Some("60000"));
+    assert_eq!(change(&mut rig, BROKER, "", &[op], false).0, ErrorCode::None);
+    rig.pass_ms(500_000);
+    assert!(!remembers(&mut rig));
+}
+
+#[test]
+fn hints_about_files_are_taken_and_documented_as_such_88() {
+    let mut rig = Rig::new();
+    let hints = [
+        ("preallocate", "false"),
+        ("index.interval.bytes", "1024"),
+        ("segment.index.bytes", "1048576"),
+    ];
+    let topic = rig.topic(1, &hints);
+    for (name, set) in hints {
+        let entry = entry(&mut rig, &topic, name);
+        assert_eq!(entry.value.as_deref(), Some(set), "{name}");
+        let text = entry.documentation.unwrap_or_default();
+        assert!(!rig.is_own() || text.contains("no effect"), "{name}: {text}");
+    }
+}
+
+#[test]
 fn single_keys_are_set_and_deleted_22_94() {
     let mut rig = Rig::new();
     let topic = rig.topic(1, &[("retention.ms", "1000000")]);
@@ -340,7 +428,7 @@ fn changes_that_cannot_be_are_refused_as_a_whole_22_94_96() {
 fn a_batch_size_that_no_journal_file_holds_is_refused_with_the_limit_22_88() {
     let mut rig = Rig::own(|_| ());
     let topic = rig.topic(1, &[]);
-    let limit = (8 << 20) - 52 - 72;
+    let limit = (12 << 20) - 52 - 72;
     let refusal = |rig: &mut Rig, kind, name: &str, key: &str, value: i64| {
         let op = IncrementalAlterableConfig {
             name: key.into(),

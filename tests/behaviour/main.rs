@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod batches;
+mod cluster;
 mod configs;
 mod connection;
 mod fetch;
@@ -14,8 +15,10 @@ mod idempotence;
 mod metadata;
 mod offsets;
 mod produce;
+mod quotas;
 mod records;
 mod restart;
 mod rig;
+mod scram;
 mod sessions;
 mod topics;

@@ -84,7 +84,7 @@ struct Other {
 fn sizes() -> NodeConfig {
     NodeConfig {
         shards: 2,
-        journal_file: 8 << 20,
+        journal_file: 12 << 20,
         journal_files: 3,
         inflight: 4,
         chunk: 256 << 10,

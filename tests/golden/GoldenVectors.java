@@ -22,7 +22,10 @@ public class GoldenVectors {
         "InitProducerId", "OffsetForLeaderEpoch", "DescribeAcls", "CreateAcls", "DeleteAcls", "DescribeConfigs",
         "AlterConfigs", "CreatePartitions", "IncrementalAlterConfigs", "DescribeCluster", "DescribeTopicPartitions",
         "FindCoordinator", "JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup", "OffsetCommit", "OffsetFetch", "DescribeGroups",
-        "ListGroups", "DeleteGroups", "OffsetDelete", "ConsumerGroupHeartbeat", "ConsumerGroupDescribe"};
+        "ListGroups", "DeleteGroups", "OffsetDelete", "ConsumerGroupHeartbeat", "ConsumerGroupDescribe",
+        "DescribeLogDirs", "AlterReplicaLogDirs", "ElectLeaders", "AlterPartitionReassignments", "ListPartitionReassignments",
+        "DescribeProducers", "DescribeTransactions", "ListTransactions", "DescribeClientQuotas", "AlterClientQuotas",
+        "DescribeUserScramCredentials", "AlterUserScramCredentials", "ListConfigResources"};
     static final String[] RECORDS = {
         "LegacyOffsetCommit", "OffsetCommit", "GroupMetadata", "ConsumerGroupMetadata", "ConsumerGroupPartitionMetadata",
         "ConsumerGroupMemberMetadata", "ConsumerGroupTargetAssignmentMetadata", "ConsumerGroupTargetAssignmentMember",
@@ -145,6 +148,7 @@ public class GoldenVectors {
             case "int16": return IntNode.valueOf(field.get("name").asText().endsWith("ErrorCode") ? random.nextInt(134) - 1 : (short) random.nextInt());
             case "int32": return IntNode.valueOf(random.nextInt());
             case "int64": return LongNode.valueOf(random.nextLong());
+            case "float64": return DoubleNode.valueOf(random.nextDouble() * 1e9);
             case "uuid": return TextNode.valueOf(new org.apache.kafka.common.Uuid(random.nextLong(), random.nextLong()).toString());
             case "string": return TextNode.valueOf(variant == 0 ? "" : text(random));
             case "bytes": return BinaryNode.valueOf(variant == 0 ? new byte[0] : random(random));

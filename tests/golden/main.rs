@@ -11,17 +11,25 @@ use ringlog::wire::compress::Compression;
 use ringlog::wire::control::acls::{CreateAcls, DeleteAcls, DescribeAcls};
 use ringlog::wire::control::alter_configs::{AlterConfigs, IncrementalAlterConfigs};
 use ringlog::wire::control::api_versions::ApiVersions;
+use ringlog::wire::control::client_quotas::{AlterClientQuotas, DescribeClientQuotas};
 use ringlog::wire::control::create_partitions::CreatePartitions;
 use ringlog::wire::control::create_topics::CreateTopics;
 use ringlog::wire::control::delete_records::DeleteRecords;
 use ringlog::wire::control::delete_topics::DeleteTopics;
 use ringlog::wire::control::describe_cluster::DescribeCluster;
 use ringlog::wire::control::describe_configs::DescribeConfigs;
+use ringlog::wire::control::describe_producers::DescribeProducers;
 use ringlog::wire::control::describe_topic_partitions::DescribeTopicPartitions;
+use ringlog::wire::control::elect_leaders::ElectLeaders;
 use ringlog::wire::control::init_producer_id::InitProducerId;
+use ringlog::wire::control::list_config_resources::ListConfigResources;
 use ringlog::wire::control::list_offsets::ListOffsets;
+use ringlog::wire::control::list_transactions::{DescribeTransactions, ListTransactions};
+use ringlog::wire::control::log_dirs::{AlterReplicaLogDirs, DescribeLogDirs};
 use ringlog::wire::control::metadata::Metadata;
 use ringlog::wire::control::offset_for_leader_epoch::OffsetForLeaderEpoch;
+use ringlog::wire::control::reassignments::{AlterPartitionReassignments, ListPartitionReassignments};
+use ringlog::wire::control::scram_credentials::{AlterUserScramCredentials, DescribeUserScramCredentials};
 use ringlog::wire::error::ErrorCode;
 use ringlog::wire::fetch::{FetchRequest, FetchResponse};
 use ringlog::wire::group::consumer_group_describe::ConsumerGroupDescribe;
@@ -42,6 +50,7 @@ use ringlog::wire::message::Api;
 use ringlog::wire::produce::{self, ProduceRequest, ProduceResponse};
 use ringlog::wire::read::Read;
 use ringlog::wire::record::Records;
+use ringlog::wire::throttle;
 use std::collections::BTreeSet;
 
 #[cfg(feature = "runtime")]
@@ -113,6 +122,19 @@ fn again(api: &str, response: bool, version: i16, body: &Bytes) -> Read<BytesMut
         "OffsetDelete" => control::<OffsetDelete>(response, version, body),
         "ConsumerGroupHeartbeat" => control::<ConsumerGroupHeartbeat>(response, version, body),
         "ConsumerGroupDescribe" => control::<ConsumerGroupDescribe>(response, version, body),
+        "DescribeLogDirs" => control::<DescribeLogDirs>(response, version, body),
+        "AlterReplicaLogDirs" => control::<AlterReplicaLogDirs>(response, version, body),
+        "ElectLeaders" => control::<ElectLeaders>(response, version, body),
+        "AlterPartitionReassignments" => control::<AlterPartitionReassignments>(response, version, body),
+        "ListPartitionReassignments" => control::<ListPartitionReassignments>(response, version, body),
+        "DescribeProducers" => control::<DescribeProducers>(response, version, body),
+        "DescribeTransactions" => control::<DescribeTransactions>(response, version, body),
+        "ListTransactions" => control::<ListTransactions>(response, version, body),
+        "DescribeClientQuotas" => control::<DescribeClientQuotas>(response, version, body),
+        "AlterClientQuotas" => control::<AlterClientQuotas>(response, version, body),
+        "DescribeUserScramCredentials" => control::<DescribeUserScramCredentials>(response, version, body),
+        "AlterUserScramCredentials" => control::<AlterUserScramCredentials>(response, version, body),
+        "ListConfigResources" => control::<ListConfigResources>(response, version, body),
         other => panic!("no codec for {other}"),
     }
 }
@@ -199,6 +221,48 @@ fn a_message_cut_anywhere_is_refused_and_only_a_request_may_be_followed_by_more(
             Err(error) => assert!(response, "{api} {side} v{version} with a byte more: {error}"),
         }
     }
+}
+
+/// The throttle time in a response body.
+fn throttle_time(api: &str, version: i16, body: &[u8]) -> i32 {
+    macro_rules! of {
+        ($($api:ident)*) => {
+            match api {
+                $(stringify!($api) => $api::decode_response(version, body).unwrap().throttle_time_ms,)*
+                other => panic!("no codec for {other}"),
+            }
+        };
+    }
+    of!(
+        ListOffsets Metadata CreateTopics DeleteTopics DeleteRecords InitProducerId
+        OffsetForLeaderEpoch DescribeAcls CreateAcls DeleteAcls DescribeConfigs AlterConfigs
+        CreatePartitions IncrementalAlterConfigs DescribeCluster DescribeTopicPartitions OffsetCommit OffsetFetch
+        FindCoordinator JoinGroup Heartbeat LeaveGroup SyncGroup DescribeGroups
+        ListGroups DeleteGroups OffsetDelete ConsumerGroupHeartbeat ConsumerGroupDescribe DescribeLogDirs
+        AlterReplicaLogDirs ElectLeaders AlterPartitionReassignments ListPartitionReassignments DescribeProducers DescribeTransactions
+        ListTransactions DescribeClientQuotas AlterClientQuotas DescribeUserScramCredentials AlterUserScramCredentials ListConfigResources
+    )
+}
+
+#[test]
+fn the_throttle_time_is_where_the_table_says() {
+    let mut seen = BTreeSet::new();
+    for line in lines(MESSAGES).filter(|line| line[1] == "response") {
+        let (api, version): (&str, i16) = (line[0], line[2].parse().unwrap());
+        let range = known().find(|range| format!("{:?}", range.key) == api).unwrap();
+        if matches!(range.key, ApiKey::Produce | ApiKey::Fetch | ApiKey::ApiVersions) {
+            continue;
+        }
+        let mut body = unhex(line[4]).to_vec();
+        let Some(at) = throttle::place(range.key, version) else {
+            assert_eq!(throttle_time(api, version, &body), 0, "{api} v{version} has none");
+            continue;
+        };
+        body[at..at + 4].copy_from_slice(&123_456i32.to_be_bytes());
+        assert_eq!(throttle_time(api, version, &body), 123_456, "{api} v{version}");
+        seen.insert(api);
+    }
+    assert_eq!(seen.len(), known().count() - 3, "every API but those three");
 }
 
 #[test]

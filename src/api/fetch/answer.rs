@@ -25,6 +25,14 @@ pub(super) fn finish<S>(call: &mut Call, shared: &mut Shared, mut op: FetchOp) -
         let result = result.ok_or(part.place.err().unwrap_or(ErrorCode::UnknownServerError));
         partitions.push(partition(&image, &part.key, result, &mut room));
     }
+    let bytes = partitions.iter().map(|partition| partition.records_len() as u64).sum();
+    let wait_ns = shared
+        .throttles
+        .on_fetched(call.cx.now, call.client_id, bytes, call.cx.metrics);
+    if wait_ns > 0 {
+        call.throttle(wait_ns);
+        return Step::Reply(throttled(call, op.context));
+    }
     call.note(partitions.iter().map(|partition| partition.error));
     let session_id = session(call, shared, &op, &partitions);
     let mut response = FetchResponse {
@@ -49,6 +57,20 @@ pub(super) fn finish<S>(call: &mut Call, shared: &mut Shared, mut op: FetchOp) -
         }
     }
     Step::Reply(Reply::Many(response.frame(call.meta.version, call.meta.correlation_id)))
+}
+
+/// The answer to a client above its quota: nothing, and no session begins with it; one that there is stays as it was
+/// (`FetchContext.getThrottledResponse`).
+pub(super) fn throttled(call: &Call, context: Context) -> Reply {
+    let response = FetchResponse {
+        throttle_time_ms: call.meta.throttle_ms,
+        session_id: match context {
+            Context::Incremental(id) => id,
+            Context::Full | Context::Sessionless => 0,
+        },
+        ..FetchResponse::default()
+    };
+    Reply::Many(response.frame(call.meta.version, call.meta.correlation_id))
 }
 
 /// What is left of the answer's byte budget.

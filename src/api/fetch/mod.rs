@@ -85,6 +85,9 @@ pub(super) fn start(call: &mut Call, shared: &mut Shared, body: &[u8]) -> Step<B
         Joined::Refused(error) => return refuse(call, error),
         Joined::Fetch(context, wishes) => (context, wishes),
     };
+    if call.meta.throttle_ms > 0 {
+        return Step::Reply(answer::throttled(call, context));
+    }
     let follower = request.follower() >= 0;
     let image = call.cx.newest;
     let locate = |(key, wish): (PartKey, Wish)| {
@@ -97,7 +100,8 @@ pub(super) fn start(call: &mut Call, shared: &mut Shared, body: &[u8]) -> Step<B
         Part { key, wish, place }
     };
     let parts = wishes.into_iter().map(locate).collect();
-    let op = FetchOp::new(&request, context, parts, shared.fetch_bytes_max, now_ns);
+    let bytes_max = shared.fetch_bytes_max.min(shared.throttles.fetch_max(call.client_id));
+    let op = FetchOp::new(&request, context, parts, bytes_max, now_ns);
     round::begin(call, shared, Box::new(op))
 }
 
@@ -105,6 +109,7 @@ fn refuse<S>(call: &mut Call, error: ErrorCode) -> Step<S> {
     call.failed = true;
     let response = FetchResponse {
         error,
+        throttle_time_ms: call.meta.throttle_ms,
         ..FetchResponse::default()
     };
     let chunks = response.frame(call.meta.version, call.meta.correlation_id);

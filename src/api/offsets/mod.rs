@@ -1,13 +1,15 @@
-//! ListOffsets, OffsetForLeaderEpoch, DeleteRecords: one small question per partition to its owner, answers merged in the
+//! ListOffsets, OffsetForLeaderEpoch, DeleteRecords, DescribeProducers: one small question per partition to its owner, answers merged in the
 //! order of the request.
 
 pub(super) mod delete;
 pub(super) mod epoch;
 pub(super) mod list;
+pub(super) mod producers;
 
 pub(crate) use delete::DeleteRecordsOp;
 pub(crate) use epoch::EpochEndOp;
 pub(crate) use list::ListOffsetsOp;
+pub(crate) use producers::ProducersOp;
 
 use super::call::{Call, Numbering, Step, place};
 use crate::base::ids::{PartitionId, ShardId};

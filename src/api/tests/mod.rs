@@ -9,6 +9,7 @@ mod groups;
 mod metadata;
 mod offsets;
 mod produce;
+mod throttle;
 
 use super::call::EdgeCx;
 use super::edge::{Edge, EdgeConfig};

@@ -100,6 +100,10 @@ struct Report {
     shards: usize,
     topics: usize,
     partitions: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    quotas: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scram: Vec<String>,
     damaged: usize,
     files: Vec<Row>,
 }
@@ -184,6 +188,12 @@ fn table(report: &Report) -> String {
         text.push_str(&format!(
             "\ncluster {cluster}, node {node}: {shards}, {topics}, {partitions}\n"
         ));
+    }
+    for quota in &report.quotas {
+        text.push_str(&format!("quota {}\n", quota.escape_debug()));
+    }
+    for credential in &report.scram {
+        text.push_str(&format!("credential {}\n", credential.escape_debug()));
     }
     let files = output::count(report.files.len(), "file");
     match report.damaged {

@@ -6,7 +6,9 @@ use crate::base::ids::{FileId, PartitionId};
 use crate::cli::failure::{EXIT_NOT_FOUND, Failure};
 use crate::controller::image::Image;
 use crate::controller::machine::{Controller, ControllerConfig};
+use crate::controller::quotas::{QuotaEntity, QuotaValues};
 use crate::controller::record::{MetaRecord, decode_snapshot};
+use crate::controller::scram::{Mechanism, ScramCredential};
 use crate::log::checkpoint::SegmentCheckpoint;
 use crate::log::recovery::{JournalFile, Recovered, RecoveredPartition, recover};
 use crate::log::segment::{index_path, segment_path};
@@ -57,6 +59,8 @@ pub(super) fn inspect(directory: &Path, verify: bool) -> Result<Report, Failure>
     if let Some(image) = &image {
         report.topics = image.topics.len();
         report.partitions = image.topics.values().map(|topic| topic.partitions.len()).sum();
+        report.quotas = image.quotas.iter().map(quota_text).collect();
+        report.scram = image.scram.iter().flat_map(scram_texts).collect();
     }
     let mut named = BTreeSet::new();
     for state in &states {
@@ -71,6 +75,26 @@ pub(super) fn inspect(directory: &Path, verify: bool) -> Result<Report, Failure>
     };
     rest.inspect(&mut report.files)?;
     Ok(report)
+}
+
+/// `user=ann,client-id=* producer_byte_rate=1024`; a star is the default.
+fn quota_text((entity, values): (&QuotaEntity, &QuotaValues)) -> String {
+    let parts = entity.parts();
+    let part = |(kind, name): &(String, Option<String>)| format!("{kind}={}", name.as_deref().unwrap_or("*"));
+    let entity: Vec<String> = parts.iter().map(part).collect();
+    let values: Vec<String> = values
+        .iter()
+        .map(|(key, value)| format!("{}={value}", key.name()))
+        .collect();
+    format!("{} {}", entity.join(","), values.join(","))
+}
+
+/// `ann SCRAM-SHA-256 4096 iterations`: nothing that helps to log in.
+fn scram_texts((user, credentials): (&String, &BTreeMap<Mechanism, ScramCredential>)) -> Vec<String> {
+    let text = |(mechanism, credential): (&Mechanism, &ScramCredential)| {
+        format!("{user} {} {} iterations", mechanism.name(), credential.iterations)
+    };
+    credentials.iter().map(text).collect()
 }
 
 /// Shares the lock file, so that no broker starts meanwhile; refuses when one runs.

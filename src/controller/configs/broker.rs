@@ -292,6 +292,13 @@ pub const BROKER_KEYS: &[ConfigKey] = &[
         Kind::Int(1, i32::MAX),
         "86400000",
         "Idle time after which a producer's state is dropped.",
+    )
+    .dynamic(),
+    key(
+        "quota.window.size.seconds",
+        Kind::Int(1, i32::MAX),
+        "1",
+        "Seconds of its rate that a client with a quota may use at once.",
     ),
     key(
         "sasl.enabled.mechanisms",

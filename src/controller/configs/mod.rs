@@ -4,6 +4,7 @@
 //! reason, never stored and ignored. Must not know: the wire, sessions, where static values come from.
 
 pub mod broker;
+pub mod foreign;
 pub mod resolve;
 pub mod topic;
 pub mod value;
@@ -30,6 +31,8 @@ pub struct ConfigKey {
     pub synonyms: &'static [(&'static str, i64)],
     /// Broker keys: may be changed while running (AlterConfigs on BROKER).
     pub dynamic: bool,
+    /// A key of Kafka's that has no effect here; `doc` says why.
+    pub foreign: bool,
 }
 
 /// Which legal values ringlog honours.
@@ -105,6 +108,7 @@ const fn key(name: &'static str, kind: Kind, default: &'static str, doc: &'stati
         honoured: Honoured::All,
         synonyms: &[],
         dynamic: false,
+        foreign: false,
     }
 }
 
@@ -120,5 +124,16 @@ impl ConfigKey {
     const fn dynamic(mut self) -> Self {
         self.dynamic = true;
         self
+    }
+    const fn foreign(mut self) -> Self {
+        self.foreign = true;
+        self
+    }
+    /// What DescribeConfigs says of it.
+    pub fn documentation(&self) -> String {
+        match self.foreign {
+            true => format!("Known to Kafka, without effect here: {}.", self.doc),
+            false => self.doc.to_string(),
+        }
     }
 }

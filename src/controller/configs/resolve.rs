@@ -1,6 +1,7 @@
 //! Effective values: the strongest of topic, dynamic broker, static broker and default, with all weaker ones as synonyms.
 
 use super::broker::{BROKER_KEYS, broker_key};
+use super::foreign::foreign_keys;
 use super::topic::{TOPIC_KEYS, topic_key};
 use super::{ConfigKey, Found, Source, value};
 use crate::controller::image::{Image, TimestampType, TopicConfig};
@@ -88,9 +89,10 @@ pub fn resolve_topic_all(image: &Image, overrides: &Values) -> Vec<Resolved> {
         .collect()
 }
 
-/// All broker keys.
+/// All broker keys, and those of Kafka that have no effect here.
 pub fn resolve_broker_all(image: &Image) -> Vec<Resolved> {
-    BROKER_KEYS.iter().map(|key| resolve_broker(image, key)).collect()
+    let all = BROKER_KEYS.iter().chain(foreign_keys());
+    all.map(|key| resolve_broker(image, key)).collect()
 }
 
 /// A broker key's effective value as an integer; its default when the static text is not one.

@@ -84,9 +84,8 @@ pub const TOPIC_KEYS: &[ConfigKey] = &[
         "index.interval.bytes",
         Kind::Int(0, i32::MAX),
         "4096",
-        "Bytes of log per index entry.",
-    )
-    .only(&["4096"], "the index density is fixed"),
+        "Bytes of log per index entry; no effect, the index is as dense as it needs to be.",
+    ),
     key(
         "leader.replication.throttled.replicas",
         Kind::List(&[]),
@@ -166,10 +165,9 @@ pub const TOPIC_KEYS: &[ConfigKey] = &[
     key(
         "preallocate",
         Kind::Bool,
-        "true",
-        "Allocate segment files ahead of use.",
-    )
-    .only(&["true"], "segments are always allocated ahead"),
+        "false",
+        "Allocate segment files ahead of use; no effect, they always are.",
+    ),
     key(
         "remote.log.copy.disable",
         Kind::Bool,
@@ -214,9 +212,8 @@ pub const TOPIC_KEYS: &[ConfigKey] = &[
         "segment.index.bytes",
         Kind::Int(4, i32::MAX),
         "10485760",
-        "Size of the index file.",
-    )
-    .only(&["10485760"], "index files grow as needed"),
+        "Size of the index file; no effect, it grows as needed.",
+    ),
     key(
         "segment.jitter.ms",
         Kind::Long(0, i64::MAX),

@@ -17,6 +17,12 @@ pub enum Kind {
     List(&'static [&'static str]),
     /// Any text.
     Text,
+    /// 16-bit integer.
+    Short,
+    /// Name of a class of Java.
+    Class,
+    /// Secret, never shown.
+    Password,
 }
 
 impl Kind {
@@ -29,12 +35,20 @@ impl Kind {
             Kind::Long(..) => 5,
             Kind::Double(..) => 6,
             Kind::List(_) => 7,
+            Kind::Short => 4,
+            Kind::Class => 8,
+            Kind::Password => 9,
         }
     }
 
     /// True when the empty text is a value of its own, not "unset".
     pub fn may_be_empty(self) -> bool {
         matches!(self, Kind::List(_))
+    }
+
+    /// True for values that nobody may read.
+    pub fn is_secret(self) -> bool {
+        matches!(self, Kind::Password)
     }
 
     /// True when APPEND and SUBTRACT make sense (KIP-339).
@@ -46,7 +60,11 @@ impl Kind {
     pub fn check(self, value: &str) -> Result<(), String> {
         let value = value.trim();
         match self {
-            Kind::Text => Ok(()),
+            Kind::Text | Kind::Class | Kind::Password => Ok(()),
+            Kind::Short => match value.parse::<i16>() {
+                Ok(_) => Ok(()),
+                Err(_) => Err("Not a number of type SHORT".into()),
+            },
             Kind::Bool => match value.to_ascii_lowercase().as_str() {
                 "true" | "false" => Ok(()),
                 _ => Err("Expected value to be either true or false".into()),

@@ -4,6 +4,7 @@
 //! an existing `server.properties` or compose environment starts, and a misspelt key does not pass.
 
 use crate::controller::configs::broker::{BROKER_KEYS, broker_key};
+use crate::controller::configs::foreign::{foreign_key, foreign_keys};
 
 /// What becomes of a key.
 #[derive(Clone, Copy, Debug)]
@@ -275,14 +276,11 @@ const IGNORED: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "quotas and connection limits of this kind are not available yet",
+        "connection limits of this kind are not available yet",
         &[
-            "client.quota.callback.class",
             "connection.max.creation.rate",
             "max.connection.creation.rate",
             "max.connections.per.ip.overrides",
-            "quota.window.num",
-            "quota.window.size.seconds",
             "replication.quota.window.num",
             "replication.quota.window.size.seconds",
         ],
@@ -357,7 +355,10 @@ fn exact(key: &str) -> Option<Known> {
             same,
         );
     }
-    broker_key(key).and_then(|found| known(found.name, Meaning::Used, same))
+    if let Some(found) = broker_key(key) {
+        return known(found.name, Meaning::Used, same);
+    }
+    foreign_key(key).and_then(|found| known(found.name, Meaning::Ignored(found.doc), same))
 }
 
 /// A remedy for an unknown key: the nearest known one, if any is near.
@@ -383,6 +384,7 @@ fn all_names() -> impl Iterator<Item = &'static str> {
         .chain(registry)
         .chain(ignored)
         .chain(SECURITY.iter().copied())
+        .chain(foreign_keys().iter().map(|key| key.name))
 }
 
 #[cfg(test)]

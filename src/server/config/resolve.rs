@@ -4,6 +4,7 @@ use super::listeners::{self, HostPort, Listener};
 use super::settings::{Origin, Settings};
 use super::{Config, Host, LogFormat, Problem, units};
 use crate::controller::configs::broker::broker_key;
+use crate::controller::configs::foreign::foreign_key;
 use std::path::PathBuf;
 
 /// Default of `admin`.
@@ -40,7 +41,9 @@ pub(super) fn resolve(settings: Settings, host: &Host, problems: &mut Vec<Proble
     resolver.note_ignored();
     let notes = std::mem::take(&mut resolver.notes);
     let text = |name: &str| settings.get(name).map(|setting| setting.value.clone());
-    let broker = settings.iter().filter(|(name, _)| broker_key(name).is_some());
+    // With what has no effect: whoever asks is shown what was set.
+    let is_kafkas = |name: &str| broker_key(name).is_some() || foreign_key(name).is_some();
+    let broker = settings.iter().filter(|(name, _)| is_kafkas(name));
     let broker = broker
         .map(|(name, setting)| (name.to_string(), setting.value.clone()))
         .collect();

@@ -6,17 +6,25 @@
 pub mod acls;
 pub mod alter_configs;
 pub mod api_versions;
+pub mod client_quotas;
 pub mod create_partitions;
 pub mod create_topics;
 pub mod delete_records;
 pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
+pub mod describe_producers;
 pub mod describe_topic_partitions;
+pub mod elect_leaders;
 pub mod init_producer_id;
+pub mod list_config_resources;
 pub mod list_offsets;
+pub mod list_transactions;
+pub mod log_dirs;
 pub mod metadata;
 pub mod offset_for_leader_epoch;
+pub mod reassignments;
+pub mod scram_credentials;
 
 /// `authorized_operations` when they were not asked for (KIP-430).
 pub const OPERATIONS_NOT_REQUESTED: i32 = i32::MIN;
