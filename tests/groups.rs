@@ -260,3 +260,112 @@ fn groups_are_listed_with_their_members() {
     assert_eq!((member.client_id(), member.client_host()), ("somebody", "/127.0.0.1"));
     assert!(member.id().starts_with("somebody-") && !member.assignment().unwrap().is_empty());
 }
+
+/// A consumer of the new protocol (KIP-848).
+fn new_protocol(broker: &Broker, group: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", broker.address())
+        .set("group.id", group)
+        .set("group.protocol", "consumer")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("topic.metadata.refresh.interval.ms", "500")
+        .set("reconnect.backoff.max.ms", "200");
+    config
+}
+
+#[test]
+fn members_of_the_new_protocol_share_and_take_over() {
+    let broker = Broker::get();
+    let topic = broker.topic(6, &[]);
+    let config = new_protocol(&broker, &unique("group"));
+    let first = subscribe(&config, &topic);
+    wait_for_shares(&[&first], 6);
+    let second = subscribe(&config, &topic);
+    wait_for_shares(&[&first, &second], 3);
+    let third = subscribe(&config, &topic);
+    wait_for_shares(&[&first, &second, &third], 2);
+    produce(&broker, &topic, 6, 0..60);
+    let seen = std::cell::RefCell::new([0; 3]);
+    let total = || seen.borrow().iter().sum::<i32>();
+    poll_until(
+        &[&first, &second, &third],
+        |index, _| seen.borrow_mut()[index] += 1,
+        || total() >= 60,
+    );
+    assert_eq!(seen.into_inner(), [20; 3], "each reads its own");
+    drop(third);
+    wait_for_shares(&[&first, &second], 3);
+}
+
+#[test]
+fn offsets_and_members_of_the_new_protocol_survive_kill_9() {
+    let mut broker = Broker::get();
+    let topic = broker.topic(3, &[]);
+    let group = unique("group");
+    let consumer = subscribe(&new_protocol(&broker, &group), &topic);
+    let mut read_so_far = 0;
+    for round in 1..=3 {
+        produce(&broker, &topic, 3, read_so_far..read_so_far + 30);
+        assert_eq!(read(&consumer, 30), (read_so_far..read_so_far + 30).collect());
+        read_so_far += 30;
+        let start = Instant::now();
+        while let Err(error) = consumer.commit_consumer_state(CommitMode::Sync) {
+            assert!(start.elapsed() < PATIENCE, "{error}");
+            consumer.poll(POLL);
+        }
+        if !broker.crash_and_restart() {
+            return;
+        }
+        let expected: BTreeMap<i32, Offset> = (0..3).map(|p| (p, Offset::Offset(i64::from(round * 10)))).collect();
+        assert_eq!(committed(&consumer, &topic, 3), expected);
+        assert_eq!(partitions(&consumer).len(), 3, "the member keeps its partitions");
+    }
+    drop(consumer);
+    let next = subscribe(&new_protocol(&broker, &group), &topic);
+    produce(&broker, &topic, 3, read_so_far..read_so_far + 3);
+    let last = (read_so_far..read_so_far + 3).collect();
+    assert_eq!(read(&next, 3), last, "nothing is read again");
+}
+
+#[test]
+fn a_pattern_finds_its_topics_and_a_classic_group_goes_on_with_the_new_protocol() {
+    let broker = Broker::get();
+    let topic = broker.topic(2, &[]);
+    let group = unique("group");
+    produce(&broker, &topic, 2, 0..20);
+    let old = subscribe(&config(&broker, &group), &topic);
+    assert_eq!(read(&old, 20).len(), 20);
+    old.commit_consumer_state(CommitMode::Sync).unwrap();
+    drop(old);
+    produce(&broker, &topic, 2, 20..40);
+    let new = subscribe(&new_protocol(&broker, &group), &format!("^{topic}.*"));
+    assert_eq!(
+        read(&new, 20),
+        (20..40).collect(),
+        "it goes on where the classic member stopped"
+    );
+}
+
+#[test]
+fn fifty_members_of_the_new_protocol_join_at_once() {
+    let broker = Broker::get();
+    let topic = broker.topic(50, &[]);
+    let config = new_protocol(&broker, &unique("group"));
+    let members: Vec<BaseConsumer> = (0..50).map(|_| subscribe(&config, &topic)).collect();
+    let start = Instant::now();
+    loop {
+        for member in &members {
+            member.poll(Duration::ZERO);
+        }
+        let shares: Vec<BTreeSet<i32>> = members.iter().map(partitions).collect();
+        if shares.iter().all(|share| share.len() == 1) {
+            let all: BTreeSet<i32> = shares.into_iter().flatten().collect();
+            assert_eq!(all.len(), 50, "no partition twice");
+            return;
+        }
+        assert!(start.elapsed() < PATIENCE, "{shares:?}");
+        std::thread::sleep(POLL);
+    }
+}

@@ -59,14 +59,12 @@ pub(super) fn request(
         | ApiKey::DescribeGroups
         | ApiKey::ListGroups
         | ApiKey::DeleteGroups
-        | ApiKey::OffsetDelete => {
+        | ApiKey::OffsetDelete
+        | ApiKey::ConsumerGroupHeartbeat
+        | ApiKey::ConsumerGroupDescribe => {
             let step = group(call, header, peer);
             groups::note(call, shared, &step);
             step.map(|op| State::Group(Box::new(op)))
-        }
-        // In `wire::api::NOT_SERVED`: their requests are refused before this.
-        ApiKey::ConsumerGroupHeartbeat | ApiKey::ConsumerGroupDescribe => {
-            Step::Close(format!("{:?} is not served", header.api_key))
         }
     }
 }
@@ -85,6 +83,8 @@ fn group(call: &mut Call, header: &RequestHeader, peer: IpAddr) -> Step<GroupOp>
         ApiKey::ListGroups => groups::list::start(call, body),
         ApiKey::DeleteGroups => groups::delete::start(call, body),
         ApiKey::OffsetDelete => groups::delete_offsets::start(call, body),
+        ApiKey::ConsumerGroupHeartbeat => groups::consumer_heartbeat::start(call, body, header.client_id, peer),
+        ApiKey::ConsumerGroupDescribe => groups::consumer_describe::start(call, body),
         other => Step::Close(format!("{other:?} is no request about groups")),
     }
 }

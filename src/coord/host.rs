@@ -12,10 +12,13 @@ use crate::base::log_limit::LogLimit;
 use crate::base::planted::{self, Planted};
 use crate::base::slab::{Slab, SlabKey};
 use crate::base::timers::Timers;
-use crate::controller::configs::resolve::broker_int;
-use crate::controller::image::{Image, OFFSETS_TOPIC};
+use crate::controller::configs::broker::broker_key;
+use crate::controller::configs::resolve::{broker_int, resolve_broker};
+use crate::controller::image::{Image, OFFSETS_TOPIC, Topic};
+use crate::group::Assignor;
 use crate::group::machine::{GroupConfig, Groups, Outbox, Write};
 use crate::group::request::{GroupAnswer, GroupRequest};
+use crate::group::topics::{TopicSize, Topics};
 use crate::partition::request::{Desk, OwnerReply, OwnerRequest, ProducePart, ReplyTo};
 use crate::wire::error::ErrorCode;
 use crate::wire::group::list_groups::ListGroupsRequest;
@@ -72,8 +75,8 @@ pub struct CoordHost {
     /// Next step of what loads.
     steps: Timers<u32>,
     deadline: Option<u64>,
-    /// Names of all topics as last seen, while there are coordinators: what disappears loses its offsets.
-    topics: BTreeMap<TopicId, String>,
+    /// All topics as last seen, while there are coordinators: what disappears loses its offsets.
+    topics: Arc<Topics>,
 }
 
 impl CoordHost {
@@ -90,7 +93,7 @@ impl CoordHost {
             ops: Slab::default(),
             steps: Timers::default(),
             deadline: None,
-            topics: BTreeMap::new(),
+            topics: Arc::default(),
         }
     }
 
@@ -127,6 +130,7 @@ impl CoordHost {
             self.config = config(image, self.seed);
         }
         let Some(topic) = topic else { return };
+        self.learn_topics(cx, image);
         for (index, meta) in topic.partitions.iter().enumerate() {
             let index = index as u32;
             if meta.shard != cx.shard || self.parts.contains_key(&index) {
@@ -138,11 +142,12 @@ impl CoordHost {
             };
             let mut config = self.config.clone();
             config.seed ^= u64::from(index).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let load = Load::new(id, Groups::new(config));
+            let mut groups = Groups::new(config);
+            groups.set_topics(self.topics.clone());
+            let load = Load::new(id, groups);
             self.parts.insert(index, Coordinator::Loading(Some(load)));
             self.steps.arm(cx.now.mono_ns, index);
         }
-        self.forget_deleted(cx, image);
         self.refresh();
     }
 
@@ -327,6 +332,8 @@ impl CoordHost {
             }
             Step::Loaded(groups) => {
                 self.parts.insert(index, Coordinator::Active(groups));
+                let topics = self.topics.clone();
+                self.with(cx, index, |groups, _, _| groups.set_topics(topics));
                 return self.with(cx, index, |groups, now, out| groups.loaded(now, out));
             }
         };
@@ -344,24 +351,30 @@ impl CoordHost {
             }
         }
         self.steps = Timers::default();
-        self.topics.clear();
+        self.topics = Arc::default();
     }
 
-    fn forget_deleted(&mut self, cx: &mut CoordCx, image: &Image) {
-        let gone = self.topics.iter().filter(|(id, _)| !image.topics.contains_key(id));
-        let gone: BTreeSet<String> = gone.map(|(_, name)| name.clone()).collect();
-        if self.topics.len() != image.topics.len() || !gone.is_empty() {
-            self.topics = image
-                .topics
-                .iter()
-                .map(|(id, topic)| (*id, topic.name.clone()))
-                .collect();
-        }
-        if gone.is_empty() {
+    /// Tells the machines of topics that have changed; offsets of those that are gone go.
+    fn learn_topics(&mut self, cx: &mut CoordCx, image: &Image) {
+        let size = |topic: &Topic| TopicSize {
+            id: topic.id,
+            partitions: topic.partitions.len() as i32,
+        };
+        let now = image.topics.values().map(|topic| (topic.name.clone(), size(topic)));
+        let Some(topics) = self.topics.next(now.collect()) else {
             return;
-        }
+        };
+        let before = std::mem::replace(&mut self.topics, Arc::new(topics));
+        let gone = before.ids().filter(|(id, _)| !image.topics.contains_key(id));
+        let gone: BTreeSet<String> = gone.map(|(_, name)| name.to_string()).collect();
         for index in self.parts.keys().copied().collect::<Vec<_>>() {
-            self.with(cx, index, |groups, _, out| groups.forget_topics(&gone, out));
+            let topics = self.topics.clone();
+            self.with(cx, index, |groups, _, out| {
+                groups.set_topics(topics);
+                if !gone.is_empty() {
+                    groups.forget_topics(&gone, out);
+                }
+            });
         }
     }
 
@@ -383,6 +396,16 @@ fn reply_to(cx: &CoordCx, op: SlabKey) -> ReplyTo {
     }
 }
 
+/// `group.consumer.assignors`, in order.
+fn assignors(image: &Image) -> Vec<Assignor> {
+    let resolved = broker_key("group.consumer.assignors").map(|key| resolve_broker(image, key));
+    let names = resolved.map(|resolved| resolved.value).unwrap_or_default();
+    names
+        .split(',')
+        .filter_map(|name| Assignor::named(name.trim()))
+        .collect()
+}
+
 /// The coordinator's settings: broker keys that are read at a start.
 fn config(image: &Image, seed: u64) -> GroupConfig {
     let int = |name: &str| broker_int(image, name).clamp(0, i64::from(i32::MAX)) as i32;
@@ -391,6 +414,10 @@ fn config(image: &Image, seed: u64) -> GroupConfig {
         session_timeout_ms_min: int("group.min.session.timeout.ms"),
         session_timeout_ms_max: int("group.max.session.timeout.ms"),
         members_max: int("group.max.size").max(1) as usize,
+        assignors: assignors(image),
+        heartbeat_interval_ms: int("group.consumer.heartbeat.interval.ms").max(1),
+        consumer_session_timeout_ms: int("group.consumer.session.timeout.ms").max(1),
+        consumer_members_max: int("group.consumer.max.size").max(1) as usize,
         metadata_length_max: int("offset.metadata.max.bytes") as usize,
         retention_ms: i64::from(int("offsets.retention.minutes")) * 60_000,
         retention_check_ms: broker_int(image, "offsets.retention.check.interval.ms").max(1) as u64,

@@ -19,13 +19,19 @@ impl Groups {
     pub(super) fn describe(&self, version: i16, id: String) -> DescribedGroup {
         let Some(group) = self.groups.get(&id) else {
             let tells = version >= NOT_FOUND_FROM;
+            let is_other = self.consumers.contains_key(&id);
+            let why = if is_other {
+                "is not a classic group"
+            } else {
+                "not found"
+            };
             return DescribedGroup {
                 error: if tells {
                     ErrorCode::GroupIdNotFound
                 } else {
                     ErrorCode::None
                 },
-                error_message: tells.then(|| format!("Group {id} not found.")),
+                error_message: tells.then(|| format!("Group {id} {why}.")),
                 group_id: id,
                 state: State::Dead.name().to_string(),
                 ..DescribedGroup::default()
@@ -47,20 +53,15 @@ impl Groups {
         let has = |list: &[String], name: &str| {
             list.is_empty() || list.iter().any(|wanted| wanted.trim().eq_ignore_ascii_case(name))
         };
-        if !has(&request.types, CLASSIC) {
-            return Vec::new();
-        }
-        let groups = self
-            .groups
-            .values()
-            .filter(|group| has(&request.states, group.state.name()));
+        let classic = self.groups.values().map(|group| ListedGroup {
+            group_id: group.id.clone(),
+            protocol_type: group.protocol_type.clone().unwrap_or_default(),
+            state: group.state.name().to_string(),
+            group_type: CLASSIC.to_string(),
+        });
+        let groups = classic.chain(self.consumers.values().map(|group| group.listed()));
         groups
-            .map(|group| ListedGroup {
-                group_id: group.id.clone(),
-                protocol_type: group.protocol_type.clone().unwrap_or_default(),
-                state: group.state.name().to_string(),
-                group_type: CLASSIC.to_string(),
-            })
+            .filter(|group| has(&request.types, &group.group_type) && has(&request.states, &group.state))
             .collect()
     }
 
@@ -75,6 +76,12 @@ impl Groups {
                 continue; // Kafka looks at each name once
             }
             let error = match self.groups.get(&id).map(|group| group.state) {
+                None if self.consumers.get(&id).is_some_and(|group| group.is_empty()) => {
+                    self.bury_consumer(&id, &mut records);
+                    buried.push(id.clone());
+                    ErrorCode::None
+                }
+                None if self.consumers.get(&id).is_some_and(|group| !group.dead) => ErrorCode::NonEmptyGroup,
                 None | Some(State::Dead) => ErrorCode::GroupIdNotFound,
                 Some(State::Empty) => {
                     self.bury(&id, now, &mut records, out);
@@ -115,6 +122,9 @@ impl Groups {
             if self.groups.get(id).is_some_and(|group| group.state == State::Dead) {
                 self.drop_group(id);
             }
+            if self.consumers.get(id).is_some_and(|group| group.dead) {
+                self.drop_consumer(id);
+            }
         }
     }
 
@@ -126,6 +136,7 @@ impl Groups {
             {
                 group.move_to(State::Empty, now.wall_ms);
             }
+            self.revive_consumer(id);
         }
     }
 }

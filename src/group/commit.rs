@@ -1,6 +1,7 @@
 //! OffsetCommit, OffsetFetch, OffsetDelete, and the expiry of offsets (`OffsetMetadataManager` of Kafka).
 
 use super::classic::{Group, State};
+use super::consumer::group::ConsumerGroup;
 use super::machine::{Groups, Outbox, Then, Ticket, Write};
 use super::offsets::Slot;
 use super::request::{GroupAnswer, commit_refused};
@@ -72,6 +73,9 @@ impl Groups {
         request: &OffsetCommitRequest,
         out: &mut Outbox,
     ) -> Result<(), ErrorCode> {
+        if let Some(group) = self.consumers.get(&request.group_id) {
+            return group.check_commit(version, request, &self.topics);
+        }
         if !self.groups.contains_key(&request.group_id) {
             if request.generation_or_member_epoch >= 0 {
                 return Err(match version >= NOT_FOUND_FROM {
@@ -93,6 +97,14 @@ impl Groups {
 
     /// Durable offsets; of a group that is not there as well as of partitions never committed, there are none and no error.
     pub(super) fn fetch(&self, request: OffsetFetchGroup) -> OffsetFetchGroupResult {
+        let group = self.consumers.get(&request.group_id);
+        if let Some(Err(error)) = group.map(|group| group.check_fetch(&request)) {
+            return OffsetFetchGroupResult {
+                group_id: request.group_id,
+                error,
+                ..OffsetFetchGroupResult::default()
+            };
+        }
         let known = self.offsets.of(&request.group_id);
         let topics = match request.topics {
             None => {
@@ -137,16 +149,13 @@ impl Groups {
 
     pub(super) fn delete_offsets(&mut self, ticket: Ticket, request: OffsetDeleteRequest, out: &mut Outbox) {
         let mut answer = OffsetDeleteResponse::default();
-        let group = match self.check_delete_offsets(&request.group_id) {
-            Ok(group) => group,
-            Err(error) => {
-                answer.error = error;
-                return out.answers.push((ticket, GroupAnswer::DeleteOffsets(answer)));
-            }
-        };
+        if let Err(error) = self.check_delete_offsets(&request.group_id) {
+            answer.error = error;
+            return out.answers.push((ticket, GroupAnswer::DeleteOffsets(answer)));
+        }
         let mut records: Vec<GroupRecord> = Vec::new();
         for topic in request.topics {
-            let subscribed = group.is_subscribed(&topic.name);
+            let subscribed = self.reads(&request.group_id, &topic.name);
             let asked: BTreeSet<i32> = topic.partitions.iter().copied().collect();
             let chosen = |name: &str, partition, _: &_| !subscribed && name == topic.name && asked.contains(&partition);
             records.extend(self.offsets.tombstones(&request.group_id, chosen));
@@ -164,33 +173,45 @@ impl Groups {
         self.write_and_reply(ticket, records, GroupAnswer::DeleteOffsets(answer), out);
     }
 
-    fn check_delete_offsets(&self, id: &str) -> Result<&Group, ErrorCode> {
+    /// Whether members of the group may read the topic.
+    fn reads(&self, id: &str, topic: &str) -> bool {
+        match self.consumers.get(id) {
+            Some(group) => group.is_subscribed(topic),
+            None => self.groups.get(id).is_some_and(|group| group.is_subscribed(topic)),
+        }
+    }
+
+    fn check_delete_offsets(&self, id: &str) -> Result<(), ErrorCode> {
         if id.is_empty() {
             return Err(ErrorCode::InvalidGroupId);
+        }
+        if self.consumers.get(id).is_some_and(|group| !group.dead) {
+            return Ok(());
         }
         let group = self.groups.get(id).ok_or(ErrorCode::GroupIdNotFound)?;
         match group.state {
             State::Dead => Err(ErrorCode::GroupIdNotFound),
-            State::Empty => Ok(group),
-            _ if group.is_consumers() => Ok(group),
+            State::Empty => Ok(()),
+            _ if group.is_consumers() => Ok(()),
             _ => Err(ErrorCode::NonEmptyGroup),
         }
     }
 
     /// Removes offsets that have expired, and empty groups that have none left (KIP-211).
     pub(super) fn cleanup(&mut self, now: Now, out: &mut Outbox) {
-        let ids: Vec<String> = self.groups.keys().cloned().collect();
+        let ids: Vec<String> = self.groups.keys().chain(self.consumers.keys()).cloned().collect();
         let retention_ms = self.config.retention_ms;
         let mut records = Vec::new();
         let mut buried = Vec::new();
         for id in ids {
-            let Some(group) = self.groups.get(&id) else { continue };
-            let expired =
-                |topic: &str, _, offset: &OffsetCommitValue| group.forgets(topic, offset, now.wall_ms, retention_ms);
-            let gone: Vec<_> = self.offsets.tombstones(&id, expired).collect();
+            let gone = self.expired(&id, now.wall_ms, retention_ms);
             let all_gone = gone.len() == self.offsets.planned_of(&id).count();
-            if all_gone && group.state == State::Empty && group.pending.is_empty() {
+            let is_idle = |group: &Group| group.state == State::Empty && group.pending.is_empty();
+            if all_gone && self.groups.get(&id).is_some_and(is_idle) {
                 self.bury(&id, now, &mut records, out);
+                buried.push(id);
+            } else if all_gone && self.consumers.get(&id).is_some_and(ConsumerGroup::is_empty) {
+                self.bury_consumer(&id, &mut records);
                 buried.push(id);
             } else {
                 records.extend(gone);
@@ -200,6 +221,22 @@ impl Groups {
             }
         }
         self.write_removals(&mut records, &mut buried, out);
+    }
+
+    /// Records that remove a group's expired offsets.
+    fn expired(&self, id: &str, now_ms: i64, retention_ms: i64) -> Vec<GroupRecord> {
+        if let Some(group) = self.consumers.get(id) {
+            let subscribed = group.subscribed();
+            let forgets = |topic: &str, _, offset: &OffsetCommitValue| {
+                ConsumerGroup::forgets(offset, topic, &subscribed, now_ms, retention_ms)
+            };
+            return self.offsets.tombstones(id, forgets).collect();
+        }
+        let Some(group) = self.groups.get(id) else {
+            return Vec::new();
+        };
+        let forgets = |topic: &str, _, offset: &OffsetCommitValue| group.forgets(topic, offset, now_ms, retention_ms);
+        self.offsets.tombstones(id, forgets).collect()
     }
 
     /// Topics are gone: nobody needs their offsets, and a new topic of the same name must not begin with them.

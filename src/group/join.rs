@@ -1,7 +1,7 @@
 //! JoinGroup (`GroupMetadataManager.classicGroupJoin` of Kafka).
 
 use super::classic::{Group, State};
-use super::machine::{Cx, Due, Groups, Outbox, Then, Ticket};
+use super::machine::{Cx, Due, Groups, Outbox, Then, Ticket, Write};
 use super::member::Member;
 use super::request::{Caller, GroupAnswer, join_refused};
 use crate::base::ids::Now;
@@ -43,6 +43,18 @@ impl Groups {
         let bounds = self.config.session_timeout_ms_min..=self.config.session_timeout_ms_max;
         if !bounds.contains(&request.session_timeout_ms) {
             return out.answers.push((ticket, refused(ErrorCode::InvalidSessionTimeout)));
+        }
+        if let Some(group) = self.consumers.get(&request.group_id) {
+            if !group.is_empty() {
+                return out
+                    .answers
+                    .push((ticket, refused(ErrorCode::InconsistentGroupProtocol)));
+            }
+            let records = self.retire_consumer(&request.group_id);
+            out.writes.push(Write {
+                records,
+                then: Then::Nothing,
+            });
         }
         let is_new = !self.groups.contains_key(&request.group_id);
         if is_new && !request.member_id.is_empty() {

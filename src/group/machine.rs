@@ -5,8 +5,11 @@
 //! [`done`](Groups::done) or [`refused`](Groups::refused), also in order.
 
 use super::classic::Group;
+use super::consumer::Assignor;
+use super::consumer::group::ConsumerGroup;
 use super::offsets::Offsets;
 use super::request::{GroupAnswer, GroupRequest, coordinator_error, failed};
+use super::topics::Topics;
 use crate::base::ids::Now;
 use crate::base::timers::Timers;
 use crate::wire::error::ErrorCode;
@@ -15,6 +18,7 @@ use crate::wire::group::records::GroupRecord;
 use crate::wire::group::sync_group::SyncGroupResponse;
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Names a request until it is answered.
 pub type Ticket = crate::partition::request::ReplyTo;
@@ -30,6 +34,14 @@ pub struct GroupConfig {
     pub session_timeout_ms_max: i32,
     /// `group.max.size`: members of one group.
     pub members_max: usize,
+    /// `group.consumer.assignors`: the first is the default; never empty.
+    pub assignors: Vec<Assignor>,
+    /// `group.consumer.heartbeat.interval.ms`.
+    pub heartbeat_interval_ms: i32,
+    /// `group.consumer.session.timeout.ms`.
+    pub consumer_session_timeout_ms: i32,
+    /// `group.consumer.max.size`: members of one group of the new protocol.
+    pub consumer_members_max: usize,
     /// `offset.metadata.max.bytes`: text that one committed offset may carry, in UTF-16 units.
     pub metadata_length_max: usize,
     /// `offsets.retention.minutes`, in milliseconds.
@@ -47,11 +59,21 @@ impl Default for GroupConfig {
             session_timeout_ms_min: 6_000,
             session_timeout_ms_max: 1_800_000,
             members_max: i32::MAX as usize,
+            assignors: vec![Assignor::Uniform, Assignor::Range],
+            heartbeat_interval_ms: 5_000,
+            consumer_session_timeout_ms: 45_000,
+            consumer_members_max: i32::MAX as usize,
             metadata_length_max: 4_096,
             retention_ms: 10_080 * 60_000,
             retention_check_ms: 600_000,
             seed: 0,
         }
+    }
+}
+
+impl GroupConfig {
+    pub(super) fn default_assignor(&self) -> Assignor {
+        self.assignors.first().copied().unwrap_or(Assignor::Uniform)
     }
 }
 
@@ -80,6 +102,10 @@ impl Write {
             Then::Reply(ticket, answer) | Then::Deleted(_, Some((ticket, answer))) => {
                 Some((ticket, failed(answer, error)))
             }
+            Then::Consumer {
+                reply: Some((ticket, answer)),
+                ..
+            } => Some((ticket, failed(answer, error))),
             _ => None,
         }
     }
@@ -104,6 +130,12 @@ pub(super) enum Then {
     Renamed(Box<super::join::Rename>),
     /// Groups are gone; the answer, if one waits, speaks of some of them.
     Deleted(Vec<String>, Option<(Ticket, GroupAnswer)>),
+    /// A group of the new protocol is stored as far as this write goes.
+    Consumer {
+        group: String,
+        sequence: u64,
+        reply: Option<(Ticket, GroupAnswer)>,
+    },
 }
 
 /// What a deadline is for.
@@ -121,6 +153,10 @@ pub(super) enum Due {
     Join { group: String },
     /// Members have had their time to sync.
     Sync { group: String, generation: i32 },
+    /// A member of the new protocol has not been heard of.
+    ConsumerSession { group: String, member: String },
+    /// A member has had its time to give partitions up.
+    Revocation { group: String, member: String, epoch: i32 },
     /// Offsets may have expired.
     Cleanup,
 }
@@ -153,10 +189,17 @@ impl Cx<'_> {
 pub struct Groups {
     pub(super) config: GroupConfig,
     pub(super) groups: BTreeMap<String, Group>,
+    /// Groups of the new protocol.
+    pub(super) consumers: BTreeMap<String, ConsumerGroup>,
+    pub(super) topics: Arc<Topics>,
     pub(super) offsets: Offsets,
     pub(super) timers: Timers<Due>,
     /// Memory that groups take, bytes; offsets apart.
-    bytes: usize,
+    pub(super) bytes: usize,
+    /// The last write of a group of the new protocol.
+    pub(super) sequence: u64,
+    /// Answers that speak of what is on its way to the log, by the write that they wait for.
+    pub(super) waiting: BTreeMap<u64, Vec<(Ticket, GroupAnswer)>>,
     random: u64,
 }
 
@@ -167,27 +210,38 @@ impl Groups {
             random: config.seed,
             config,
             groups: BTreeMap::new(),
+            consumers: BTreeMap::new(),
+            topics: Arc::default(),
+            sequence: 0,
+            waiting: BTreeMap::new(),
             offsets: Offsets::default(),
             timers: Timers::default(),
             bytes: 0,
         }
     }
 
-    /// Takes over one durable record: all of the log at a start, and every offset that was written since. Records of other
-    /// kinds of groups are no concern of this machine.
+    /// The cluster's topics, now and whenever they change.
+    pub fn set_topics(&mut self, topics: Arc<Topics>) {
+        self.topics = topics;
+    }
+
+    /// Takes over one durable record: all of the log at a start, and every offset that was written since.
     pub fn replay(&mut self, record: &GroupRecord, now: Now) {
         match record {
             GroupRecord::OffsetCommit(key, value) => {
                 self.offsets.set_durable(key, value.clone());
-                if value.is_some() && !self.groups.contains_key(&key.group_id) {
+                if value.is_some() && !self.has_group(&key.group_id) {
                     self.put(Group::new(&key.group_id, now.wall_ms));
                 }
             }
             GroupRecord::GroupMetadata(key, None) => {
                 self.drop_group(&key.group_id);
             }
-            GroupRecord::GroupMetadata(key, Some(value)) => self.put(Group::stored(&key.group_id, value.clone())),
-            _ => {}
+            GroupRecord::GroupMetadata(key, Some(value)) => {
+                self.drop_consumer(&key.group_id);
+                self.put(Group::stored(&key.group_id, value.clone()));
+            }
+            _ => self.replay_consumer(record),
         }
     }
 
@@ -201,6 +255,10 @@ impl Groups {
                 group.prepare_rebalance(cx, "the group is larger than group.max.size");
             }
         });
+        for id in self.consumers.keys().cloned().collect::<Vec<_>>() {
+            self.with_consumer(&id, now, out, |group, cx| group.loaded(cx));
+        }
+        self.count_consumers();
         self.arm_cleanup(now);
     }
 
@@ -229,6 +287,14 @@ impl Groups {
                 out.answers.push((ticket, answer));
             }
             GroupRequest::Delete(groups) => self.delete(now, ticket, groups, out),
+            GroupRequest::ConsumerHeartbeat(caller, request) => {
+                self.consumer_heartbeat(now, ticket, &caller, *request, out);
+            }
+            GroupRequest::ConsumerDescribe(groups) => {
+                let groups = groups.into_iter().map(|id| self.consumer_describe(id));
+                let answer = GroupAnswer::ConsumerDescribe(groups.collect());
+                out.answers.push((ticket, answer));
+            }
         }
     }
 
@@ -261,6 +327,7 @@ impl Groups {
                 self.deleted(&groups);
                 out.answers.extend(reply);
             }
+            then @ Then::Consumer { .. } => self.consumer_landed(write.records, then, None, out),
         }
     }
 
@@ -284,6 +351,7 @@ impl Groups {
                 out.answers
                     .extend(reply.map(|(ticket, answer)| (ticket, failed(answer, error))));
             }
+            then @ Then::Consumer { .. } => self.consumer_landed(write.records, then, Some(error), out),
         }
     }
 
@@ -312,6 +380,8 @@ impl Groups {
                 Due::Sync { group, generation } => {
                     self.with_group(&group, now, out, |group, cx| group.sync_time_over(cx, generation));
                 }
+                Due::ConsumerSession { group, member } => self.consumer_session_over(&group, &member, now, out),
+                Due::Revocation { group, member, epoch } => self.revocation_over(&group, &member, epoch, now, out),
                 Due::Cleanup => {
                     self.cleanup(now, out);
                     self.arm_cleanup(now);
@@ -328,6 +398,9 @@ impl Groups {
     /// The coordinator moves away: all that waits is answered with `error`.
     pub fn unload(mut self, now: Now, error: ErrorCode, out: &mut Outbox) {
         self.each_group(now, out, |group, cx| group.dissolve(cx, error));
+        let waiting = std::mem::take(&mut self.waiting).into_values().flatten();
+        out.answers
+            .extend(waiting.map(|(ticket, answer)| (ticket, failed(answer, error))));
     }
 
     /// Memory that groups and offsets take, bytes.
@@ -339,14 +412,19 @@ impl Groups {
     pub fn would_grow(&self, request: &GroupRequest) -> bool {
         match request {
             GroupRequest::Join(_, request) => request.member_id.is_empty(),
-            GroupRequest::Commit(_, request) => !self.groups.contains_key(&request.group_id),
+            GroupRequest::Commit(_, request) => !self.has_group(&request.group_id),
+            GroupRequest::ConsumerHeartbeat(_, request) => self.consumer_grows(request),
             _ => false,
         }
     }
 
     /// Groups and committed offsets, for metrics and checkers.
     pub fn sizes(&self) -> (usize, usize) {
-        (self.groups.len(), self.offsets.len())
+        (self.groups.len() + self.consumers.len(), self.offsets.len())
+    }
+
+    pub(super) fn has_group(&self, id: &str) -> bool {
+        self.groups.contains_key(id) || self.consumers.contains_key(id)
     }
 
     fn arm_cleanup(&mut self, now: Now) {
@@ -410,11 +488,15 @@ impl Groups {
 
     /// A fresh id: the client's or the instance's name and a random UUID, as Kafka makes them.
     pub(super) fn new_member_id(&mut self, prefix: &str) -> String {
+        format!("{prefix}-{}", self.new_uuid())
+    }
+
+    pub(super) fn new_uuid(&mut self) -> String {
         let (high, low) = (self.next_random(), self.next_random());
         let high = (high & !0xf000) | 0x4000;
         let low = (low & !(0xc000 << 48)) | (0x8000 << 48);
         format!(
-            "{prefix}-{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
             high >> 32,
             (high >> 16) & 0xffff,
             high & 0xffff,

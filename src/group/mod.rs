@@ -1,14 +1,16 @@
-//! Consumer groups: the classic group protocol and committed offsets, for one partition of `__consumer_offsets`.
+//! Consumer groups: the classic group protocol, the new one (KIP-848), and committed offsets, for one partition of
+//! `__consumer_offsets`.
 //!
 //! [`machine::Groups`] is a synchronous state machine. An operation yields answers and [`machine::Write`]s: records, and what is
 //! to happen once they are durable. Invariants: committed offsets, and groups across a restart, change only through
-//! [`machine::Groups::replay`] of durable records; membership is volatile, as in Kafka (`GroupMetadataManager`, `ClassicGroup`,
-//! `OffsetMetadataManager`), and every member has a deadline. Time comes in, deadlines go out. Must not know: the log, shards,
-//! request encodings.
+//! [`machine::Groups::replay`] of durable records; classic membership is volatile, as in Kafka (`GroupMetadataManager`,
+//! `ClassicGroup`, `OffsetMetadataManager`), that of the new protocol is written before it is told; every member has a deadline.
+//! An id names a group of one kind. Time comes in, deadlines go out. Must not know: the log, shards, request encodings.
 
 mod admin;
 mod classic;
 mod commit;
+mod consumer;
 mod join;
 pub mod machine;
 mod member;
@@ -18,6 +20,9 @@ pub mod request;
 mod session;
 mod subscription;
 mod sync;
+pub mod topics;
+
+pub use consumer::Assignor;
 
 #[cfg(test)]
 mod tests;

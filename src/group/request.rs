@@ -1,6 +1,8 @@
 //! What can be asked of a coordinator, and what it answers: the messages themselves, or their parts for one group.
 
 use crate::wire::error::ErrorCode;
+use crate::wire::group::consumer_group_describe::DescribedConsumerGroup;
+use crate::wire::group::consumer_group_heartbeat::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 use crate::wire::group::delete_groups::DeletableGroupResult;
 use crate::wire::group::describe_groups::DescribedGroup;
 use crate::wire::group::heartbeat::HeartbeatRequest;
@@ -33,9 +35,13 @@ pub enum GroupRequest {
     Describe(i16, Vec<String>),
     /// DeleteGroups.
     Delete(Vec<String>),
+    /// ConsumerGroupHeartbeat.
+    ConsumerHeartbeat(Caller, Box<ConsumerGroupHeartbeatRequest>),
+    /// ConsumerGroupDescribe.
+    ConsumerDescribe(Vec<String>),
 }
 
-/// Who joins.
+/// Who joins, or sends a heartbeat of the new protocol.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The client's name for itself.
@@ -78,6 +84,10 @@ pub enum GroupAnswer {
     Describe(Vec<DescribedGroup>),
     /// To `Delete`, in the order asked, each group once.
     Delete(Vec<DeletableGroupResult>),
+    /// To `ConsumerHeartbeat`.
+    ConsumerHeartbeat(ConsumerGroupHeartbeatResponse),
+    /// To `ConsumerDescribe`, in the order asked.
+    ConsumerDescribe(Vec<DescribedConsumerGroup>),
     /// To a question for all groups of a shard.
     List(Result<Vec<ListedGroup>, ErrorCode>),
 }
@@ -135,7 +145,25 @@ impl GroupRequest {
             GroupRequest::Delete(groups) => {
                 GroupAnswer::Delete(groups.iter().map(|group| deleted(group.clone(), error)).collect())
             }
+            GroupRequest::ConsumerHeartbeat(..) => GroupAnswer::ConsumerHeartbeat(heartbeat_refused(error, None)),
+            GroupRequest::ConsumerDescribe(groups) => {
+                let describe = |group: &String| DescribedConsumerGroup {
+                    error,
+                    group_id: group.clone(),
+                    ..DescribedConsumerGroup::default()
+                };
+                GroupAnswer::ConsumerDescribe(groups.iter().map(describe).collect())
+            }
         }
+    }
+}
+
+/// A refused ConsumerGroupHeartbeat.
+pub(super) fn heartbeat_refused(error: ErrorCode, why: Option<String>) -> ConsumerGroupHeartbeatResponse {
+    ConsumerGroupHeartbeatResponse {
+        error,
+        error_message: why,
+        ..ConsumerGroupHeartbeatResponse::default()
     }
 }
 
@@ -182,6 +210,7 @@ pub(super) fn failed(answer: GroupAnswer, error: ErrorCode) -> GroupAnswer {
             groups.iter_mut().for_each(|group| fail(&mut group.error));
             GroupAnswer::Delete(groups)
         }
+        GroupAnswer::ConsumerHeartbeat(_) => GroupAnswer::ConsumerHeartbeat(heartbeat_refused(error, None)),
         other => other,
     }
 }

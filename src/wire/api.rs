@@ -136,16 +136,15 @@ pub const APIS: &[ApiRange] = &[
     range(ApiKey::DescribeProducers, 0, 0, 0),
     range(ApiKey::DescribeTransactions, 0, 0, 0),
     range(ApiKey::ListTransactions, 0, 2, 0),
+    range(ApiKey::ConsumerGroupHeartbeat, 0, 1, 0),
+    range(ApiKey::ConsumerGroupDescribe, 0, 1, 0),
     range(ApiKey::ListConfigResources, 0, 1, 0),
     range(ApiKey::DescribeTopicPartitions, 0, 0, 0),
 ];
 
 /// Messages that are described in `src/wire` and that no handler answers yet: neither advertised nor served. A row moves to
 /// its place in [`APIS`] with its handler.
-pub const NOT_SERVED: &[ApiRange] = &[
-    range(ApiKey::ConsumerGroupHeartbeat, 0, 1, 0),
-    range(ApiKey::ConsumerGroupDescribe, 0, 1, 0),
-];
+pub const NOT_SERVED: &[ApiRange] = &[];
 
 /// Row in [`APIS`] by key, behind its end the row in [`NOT_SERVED`], [`NO_ROW`] for keys unknown: every request asks for it.
 const ROWS: [u8; 128] = {

@@ -11,6 +11,7 @@ mod cluster;
 mod configs;
 mod connection;
 mod fetch;
+mod groups;
 mod idempotence;
 mod metadata;
 mod offsets;

@@ -126,6 +126,7 @@ impl OwnBroker {
         ]);
         // Tests do not wait for members that never come.
         command.env("KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS", "0");
+        command.env("KAFKA_GROUP_CONSUMER_HEARTBEAT_INTERVAL_MS", "200");
         command
             .arg("--data-dir")
             .arg(data.0.join("data"))

@@ -8,7 +8,7 @@ use crate::wire::error::ErrorCode;
 use crate::wire::group::describe_groups::{DescribeGroups, DescribeGroupsResponse, DescribedGroup};
 
 /// What anyone may do to a group without an authorizer: read, delete, describe, configs (KIP-430).
-const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
+pub(super) const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
 
 /// A question that waits for coordinators.
 pub(crate) struct DescribeOp {

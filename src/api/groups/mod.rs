@@ -2,6 +2,8 @@
 //! SyncGroup perhaps minutes later.
 
 pub(super) mod commit;
+pub(super) mod consumer_describe;
+pub(super) mod consumer_heartbeat;
 pub(super) mod delete;
 pub(super) mod delete_offsets;
 pub(super) mod describe;
@@ -30,6 +32,8 @@ pub(crate) enum GroupOp {
     Describe(describe::DescribeOp),
     List(list::ListOp),
     Delete(delete::DeleteOp),
+    ConsumerHeartbeat,
+    ConsumerDescribe(consumer_describe::ConsumerDescribeOp),
 }
 
 /// Longest wait for the durability of what a request writes: Kafka's `offsets.commit.timeout.ms`.
@@ -40,7 +44,7 @@ impl GroupOp {
     pub fn writes(&self) -> bool {
         matches!(
             self,
-            GroupOp::Commit(_) | GroupOp::DeleteOffsets(_) | GroupOp::Delete(_)
+            GroupOp::Commit(_) | GroupOp::DeleteOffsets(_) | GroupOp::Delete(_) | GroupOp::ConsumerHeartbeat
         )
     }
 }
@@ -60,6 +64,7 @@ pub(super) fn expire(call: &mut Call, op: GroupOp) -> Step<GroupOp> {
         GroupOp::Commit(op) => commit::settle(call, op),
         GroupOp::DeleteOffsets(_) => delete_offsets::refuse(call, ErrorCode::CoordinatorNotAvailable),
         GroupOp::Delete(op) => delete::give_up(call, op),
+        GroupOp::ConsumerHeartbeat => consumer_heartbeat::refuse(call, ErrorCode::CoordinatorNotAvailable),
         op => Step::Wait(op),
     }
 }
@@ -87,6 +92,12 @@ pub(super) fn finish(call: &mut Call, op: GroupOp, part: u32, answer: GroupAnswe
         (GroupOp::Describe(op), GroupAnswer::Describe(groups)) => describe::finish(call, op, part, groups),
         (GroupOp::List(op), GroupAnswer::List(groups)) => list::finish(call, op, groups),
         (GroupOp::Delete(op), GroupAnswer::Delete(groups)) => delete::finish(call, op, part, groups),
+        (GroupOp::ConsumerHeartbeat, GroupAnswer::ConsumerHeartbeat(response)) => {
+            consumer_heartbeat::finish(call, &response)
+        }
+        (GroupOp::ConsumerDescribe(op), GroupAnswer::ConsumerDescribe(groups)) => {
+            consumer_describe::finish(call, op, part, groups)
+        }
         // An answer of another kind: a late one for an operation that has changed since. Keep waiting.
         (op, _) => Step::Wait(op),
     }

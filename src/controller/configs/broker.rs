@@ -52,6 +52,30 @@ pub const BROKER_KEYS: &[ConfigKey] = &[
         "Largest answer to a fetch in bytes.",
     ),
     key(
+        "group.consumer.assignors",
+        Kind::List(&["uniform", "range"]),
+        "uniform,range",
+        "How groups of the new protocol may be assigned; the first is the default.",
+    ),
+    key(
+        "group.consumer.heartbeat.interval.ms",
+        Kind::Int(1, i32::MAX),
+        "5000",
+        "Time between heartbeats of members of the new protocol.",
+    ),
+    key(
+        "group.consumer.max.size",
+        Kind::Int(1, i32::MAX),
+        "2147483647",
+        "Most members of one group of the new protocol.",
+    ),
+    key(
+        "group.consumer.session.timeout.ms",
+        Kind::Int(1, i32::MAX),
+        "45000",
+        "Time after which a member of the new protocol that is not heard of is given up.",
+    ),
+    key(
         "group.initial.rebalance.delay.ms",
         Kind::Int(0, i32::MAX),
         "3000",

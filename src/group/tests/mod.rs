@@ -6,8 +6,10 @@ mod members;
 mod offsets;
 mod restart;
 
+use super::consumer::group::ConsumerGroup;
 use super::machine::{GroupConfig, Groups, Outbox, Ticket, Write};
 use super::request::{Caller, GroupAnswer, GroupRequest};
+use super::topics::Topics;
 use crate::base::ids::{Now, ShardId};
 use crate::base::slab::SlabKey;
 use crate::partition::request::Desk;
@@ -23,6 +25,7 @@ use crate::wire::group::records::GroupRecord;
 use crate::wire::group::sync_group::{SyncGroupAssignment, SyncGroupRequest, SyncGroupResponse};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 pub(super) const SESSION_MS: i32 = 10_000;
 pub(super) const REBALANCE_MS: i32 = 60_000;
@@ -35,8 +38,35 @@ pub(super) struct Rig {
     pub log: Vec<GroupRecord>,
     /// Writes wait for `durable`.
     pub hold: bool,
+    pub topics: Arc<Topics>,
     answers: BTreeMap<u32, GroupAnswer>,
     tickets: u32,
+}
+
+/// No partition is held twice, and what is counted is what there is. Returns the memory it takes.
+fn check_consumer(group: &ConsumerGroup) -> usize {
+    let mut held = BTreeMap::new();
+    for member in group.members.values() {
+        for (topic, partitions) in member.assigned.iter().chain(&member.revoking) {
+            for partition in partitions.keys() {
+                let other = held.insert((*topic, *partition), &member.id);
+                assert!(
+                    other.is_none(),
+                    "{topic} {partition} is held by {other:?} and {}",
+                    member.id
+                );
+            }
+        }
+    }
+    let counted = group
+        .held
+        .iter()
+        .flat_map(|(topic, all)| all.iter().map(|p| (*topic, *p)));
+    assert!(counted.eq(held.into_keys()));
+    assert!(group.statics.values().all(|id| group.members.contains_key(id)));
+    assert!(group.target.keys().all(|id| group.members.contains_key(id)));
+    assert_eq!(group.bytes, group.count_bytes(), "bytes of {}", group.id);
+    group.bytes
 }
 
 impl Rig {
@@ -57,6 +87,7 @@ impl Rig {
             writes: VecDeque::new(),
             log: Vec::new(),
             hold: false,
+            topics: Arc::default(),
             answers: BTreeMap::new(),
             tickets: 0,
         };
@@ -88,6 +119,7 @@ impl Rig {
             assert!(group.leader.iter().all(leads), "the leader is a member");
             assert!(group.statics.values().all(leads) && group.pending_sync.iter().all(leads));
         }
+        bytes += self.groups.consumers.values().map(check_consumer).sum::<usize>();
         assert_eq!(self.groups.bytes(), bytes);
     }
 
@@ -119,6 +151,7 @@ impl Rig {
     /// Another machine that knows what the log holds, as after a kill.
     pub fn restart(&mut self, config: GroupConfig) {
         self.groups = Groups::new(config);
+        self.groups.set_topics(self.topics.clone());
         self.writes.clear();
         for record in &self.log {
             self.groups.replay(record, self.now);

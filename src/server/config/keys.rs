@@ -200,18 +200,27 @@ const IGNORED: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "groups of the new protocols are not available yet",
+        "groups have no settings of their own yet, nor can a protocol be switched off",
         &[
-            "group.consumer.assignors",
-            "group.consumer.heartbeat.interval.ms",
+            "group.consumer.assignment.interval.ms",
+            "group.consumer.assignor.offload.enable",
+            "group.consumer.max.assignment.interval.ms",
             "group.consumer.max.heartbeat.interval.ms",
             "group.consumer.max.session.timeout.ms",
-            "group.consumer.max.size",
-            "group.consumer.migration.policy",
+            "group.consumer.min.assignment.interval.ms",
             "group.consumer.min.heartbeat.interval.ms",
             "group.consumer.min.session.timeout.ms",
-            "group.consumer.session.timeout.ms",
+            "group.consumer.regex.refresh.interval.ms",
             "group.coordinator.rebalance.protocols",
+        ],
+    ),
+    (
+        "groups are either of one protocol or of the other; an empty group changes when a member joins",
+        &["group.consumer.migration.policy"],
+    ),
+    (
+        "share groups are not available yet",
+        &[
             "group.share.enable",
             "share.coordinator.state.topic.min.isr",
             "share.coordinator.state.topic.num.partitions",

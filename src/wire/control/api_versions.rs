@@ -95,7 +95,7 @@ message! {
 }
 
 impl ApiVersionsResponse {
-    /// All that is advertised, without features.
+    /// All that is advertised, without features. See [`with_features`](Self::with_features).
     pub fn advertised() -> Self {
         let ranges = APIS.iter().map(|range| ApiVersion {
             api_key: range.key.code(),
@@ -107,7 +107,30 @@ impl ApiVersionsResponse {
             ..ApiVersionsResponse::default()
         }
     }
+
+    /// Adds the features: `group.version` 1 is enabled, which says that consumer groups of the new protocol work (KIP-848).
+    /// `epoch` grows whenever a feature changes.
+    pub fn with_features(mut self, version: i16, epoch: i64) -> Self {
+        // Clients of before 4.0 cannot read a lowest level of 0 (KAFKA-17011).
+        if version > 3 {
+            self.supported_features.push(SupportedFeature {
+                name: GROUP_VERSION.to_string(),
+                min_version: 0,
+                max_version: 1,
+            });
+        }
+        self.finalized_features_epoch = epoch;
+        self.finalized_features.push(FinalizedFeature {
+            name: GROUP_VERSION.to_string(),
+            max_version_level: 1,
+            min_version_level: 1,
+        });
+        self
+    }
 }
+
+/// The feature that stands for groups of the new protocol.
+const GROUP_VERSION: &str = "group.version";
 
 /// The whole answer to an ApiVersions request of a version not served: a v0 body with UNSUPPORTED_VERSION and all ranges, so
 /// that the client can ask again (KIP-511).
