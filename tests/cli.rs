@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "cli/group.rs"]
+mod group;
 mod support;
 
 use serde_json::Value;
@@ -552,6 +554,9 @@ fn help_reads_as_agreed() {
         ("topic-create", &["topic", "create", "--help"]),
         ("produce", &["produce", "--help"]),
         ("consume", &["consume", "--help"]),
+        ("group", &["group", "--help"]),
+        ("group-lag", &["group", "lag", "--help"]),
+        ("group-seek", &["group", "seek", "--help"]),
     ] {
         let help = run(ringlog().args(args).env("COLUMNS", "100"), b"").ok();
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/help/{name}.txt"));

@@ -271,7 +271,11 @@ fn parse_start(text: &str) -> Result<Start, String> {
     }
 }
 
-fn parse_time(text: &str) -> Result<i64, String> {
+/// Reads a time: RFC 3339, ms since 1970, or an age such as `-1h`.
+///
+/// # Errors
+/// A sentence with an example.
+pub(super) fn parse_time(text: &str) -> Result<i64, String> {
     if let Some(age) = text.strip_prefix('-') {
         let age = context::parse_duration(age)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -11,6 +11,7 @@ pub mod context;
 pub mod demo;
 pub mod encode;
 pub mod failure;
+pub mod group;
 pub mod inspect;
 pub mod interrupt;
 pub mod io;
@@ -74,6 +75,7 @@ enum Command {
     Topic(topic::Args),
     Produce(produce::Args),
     Consume(consume::Args),
+    Group(group::Args),
     Cluster(cluster::Args),
     Inspect(inspect::Args),
     Tune(tune::Args),
@@ -89,6 +91,7 @@ impl Command {
             Command::Topic(args) => topic::run(args, context),
             Command::Produce(args) => produce::run(args, context),
             Command::Consume(args) => consume::run(args, context),
+            Command::Group(args) => group::run(args, context),
             Command::Cluster(args) => cluster::run(args, context),
             Command::Inspect(args) => inspect::run(args, context),
             Command::Tune(args) => tune::run(args, context),

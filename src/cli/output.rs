@@ -5,6 +5,7 @@ use crate::cli::failure::{Failure, refusal_exit_code};
 use crate::client::{ClientError, Refusal};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::Write;
 
 /// Prints a list: `table` makes the text for people, JSON comes from the items.
@@ -99,11 +100,12 @@ pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// What happened to one topic of a command that changes several.
+/// What happened to one topic, group or other thing of a command that changes several.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
-    /// Topic name.
-    pub topic: String,
+    /// What it is (`topic`, `group`, ...) and its name.
+    #[serde(flatten)]
+    pub subject: BTreeMap<&'static str, String>,
     /// True if the change was made (or would be, in a dry run).
     pub ok: bool,
     /// What was done, in words.
@@ -117,18 +119,23 @@ pub struct Outcome {
     pub message: Option<String>,
 }
 
-/// Prints what happened to each topic; refusals go to stderr too and the first one decides the exit code.
+/// Prints what happened to each `noun` (such as `topic`); refusals go to stderr too and the first one decides the exit code.
 ///
 /// # Errors
 /// The first refusal's exit code, or a write error.
-pub fn outcomes(format: Format, what: &str, results: Vec<(String, Result<String, Refusal>)>) -> Result<(), Failure> {
+pub fn outcomes(
+    format: Format,
+    noun: &'static str,
+    what: &str,
+    results: Vec<(String, Result<String, Refusal>)>,
+) -> Result<(), Failure> {
     let mut items = Vec::with_capacity(results.len());
     let mut failures: Vec<Failure> = Vec::new();
     let mut exit_code = 0;
-    for (topic, result) in results {
+    for (name, result) in results {
         let refusal = result.as_ref().err().cloned();
         items.push(Outcome {
-            topic: topic.clone(),
+            subject: BTreeMap::from([(noun, name.clone())]),
             ok: refusal.is_none(),
             result: result.ok(),
             error: refusal.as_ref().map(Refusal::name),
@@ -140,13 +147,13 @@ pub fn outcomes(format: Format, what: &str, results: Vec<(String, Result<String,
             } else {
                 exit_code
             };
-            failures.push(Failure::Client(ClientError::refused(
-                format!("{what} {topic}"),
-                refusal,
-            )));
+            failures.push(Failure::Client(ClientError::refused(format!("{what} {name}"), refusal)));
         }
     }
-    let sentence = |item: &Outcome| item.result.as_ref().map(|result| format!("{}: {result}\n", item.topic));
+    let sentence = |item: &Outcome| {
+        let name = item.subject.get(noun).map_or("", String::as_str);
+        item.result.as_ref().map(|result| format!("{name}: {result}\n"))
+    };
     list(format, &items, |items| items.iter().filter_map(sentence).collect())?;
     failures.iter().for_each(Failure::report);
     if exit_code == 0 {

@@ -5,33 +5,23 @@
 use crate::client::Result;
 use crate::client::cluster::{Cluster, Topic};
 use crate::client::error::{ClientError, Refusal};
+use crate::client::offsets;
+pub use crate::client::offsets::{EARLIEST, FoundOffset, LATEST};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{
-    BrokerId, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest,
-    IncrementalAlterConfigsRequest, ListOffsetsRequest, TopicName,
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest,
+    IncrementalAlterConfigsRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 /// Config resource type of a topic.
 const RESOURCE_TOPIC: i8 = 2;
-
-/// How long a new leader may take before its refusal is believed.
-const SETTLE_LIMIT: Duration = Duration::from_secs(3);
-/// Pause between two questions to it.
-const SETTLE_PAUSE: Duration = Duration::from_millis(50);
-
-/// ListOffsets timestamp for the end of the log (the high watermark).
-pub const LATEST: i64 = -1;
-/// ListOffsets timestamp for the start of the log.
-pub const EARLIEST: i64 = -2;
 
 /// A topic to make.
 #[derive(Clone, Debug)]
@@ -101,15 +91,6 @@ pub type PerTopic<T> = Vec<(String, std::result::Result<T, Refusal>)>;
 
 /// A partition's answer to an offset question.
 pub type OffsetAnswer = std::result::Result<FoundOffset, Refusal>;
-
-/// Offset found by [`list_offsets`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FoundOffset {
-    /// The offset; -1 if no record is that young.
-    pub offset: i64,
-    /// Timestamp of that record, -1 for [`LATEST`] and [`EARLIEST`].
-    pub timestamp: i64,
-}
 
 fn text(value: &str) -> StrBytes {
     StrBytes::from_string(value.to_string())
@@ -319,87 +300,10 @@ pub fn list_offsets(
     timestamp: i64,
     read_committed: bool,
 ) -> Result<BTreeMap<i32, OffsetAnswer>> {
-    let give_up = Instant::now() + SETTLE_LIMIT.min(cluster.options().timeout);
-    let mut topic = topic.clone();
-    let mut found = BTreeMap::new();
-    let mut open = partitions.to_vec();
-    loop {
-        found.extend(ask_leaders(cluster, &topic, &open, timestamp, read_committed)?);
-        let unsettled = |index: &i32| matches!(found.get(index), Some(Err(refusal)) if is_stale_leader(refusal));
-        open.retain(unsettled);
-        if open.is_empty() || Instant::now() >= give_up {
-            return Ok(found);
-        }
-        std::thread::sleep(SETTLE_PAUSE);
-        topic = cluster.topic(&topic.name)?;
-    }
-}
-
-/// True for answers that mean: metadata and leader disagree for the moment.
-fn is_stale_leader(refusal: &Refusal) -> bool {
-    matches!(
-        ResponseError::try_from_code(refusal.code),
-        Some(
-            ResponseError::NotLeaderOrFollower | ResponseError::LeaderNotAvailable | ResponseError::UnknownLeaderEpoch
-        )
-    )
-}
-
-fn ask_leaders(
-    cluster: &mut Cluster,
-    topic: &Topic,
-    partitions: &[i32],
-    timestamp: i64,
-    read_committed: bool,
-) -> Result<BTreeMap<i32, OffsetAnswer>> {
-    let mut found = BTreeMap::new();
-    let mut by_leader: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
-    let refusal = |error: ResponseError| {
-        Err(Refusal {
-            code: error.code(),
-            message: None,
-        })
-    };
-    for &index in partitions {
-        match topic.partitions.iter().find(|partition| partition.index == index) {
-            None => drop(found.insert(index, refusal(ResponseError::UnknownTopicOrPartition))),
-            Some(partition) => match partition.leader {
-                None => drop(found.insert(index, refusal(ResponseError::LeaderNotAvailable))),
-                Some(leader) => by_leader.entry(leader).or_default().push(index),
-            },
-        }
-    }
-    for (leader, indexes) in by_leader {
-        let request = offsets_request(&topic.name, &indexes, timestamp, read_committed);
-        let response = cluster.call_node(leader, &request)?;
-        for partition in response.topics.into_iter().flat_map(|topic| topic.partitions) {
-            let offset = FoundOffset {
-                offset: partition.offset,
-                timestamp: partition.timestamp,
-            };
-            let refusal = Refusal::from_code(partition.error_code, None);
-            found.insert(partition.partition_index, refusal.map_or(Ok(offset), Err));
-        }
-    }
-    Ok(found)
-}
-
-fn offsets_request(topic: &str, partitions: &[i32], timestamp: i64, read_committed: bool) -> ListOffsetsRequest {
-    let query = |index: &i32| {
-        ListOffsetsPartition::default()
-            .with_partition_index(*index)
-            .with_timestamp(timestamp)
-            .with_current_leader_epoch(-1)
-    };
-    let partitions = partitions.iter().map(query).collect();
-    ListOffsetsRequest::default()
-        .with_replica_id(BrokerId(-1))
-        .with_isolation_level(i8::from(read_committed))
-        .with_topics(vec![
-            ListOffsetsTopic::default()
-                .with_name(name(topic))
-                .with_partitions(partitions),
-        ])
+    let known = vec![(topic.name.clone(), Ok(topic.clone()))];
+    let wanted = BTreeMap::from([(topic.name.clone(), partitions.iter().copied().collect())]);
+    let found = offsets::list_from(cluster, known, &wanted, timestamp, read_committed)?;
+    Ok(found.into_iter().map(|((_, index), answer)| (index, answer)).collect())
 }
 
 /// Turns a per-topic refusal into an error naming what was attempted.

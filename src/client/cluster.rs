@@ -87,6 +87,8 @@ pub struct Cluster {
     brokers: BTreeMap<i32, Broker>,
     controller: Option<i32>,
     connections: BTreeMap<i32, Connection>,
+    /// Node that coordinated a group when last asked; dropped when it says otherwise.
+    pub(super) coordinators: BTreeMap<String, i32>,
 }
 
 impl Cluster {
@@ -103,6 +105,7 @@ impl Cluster {
             brokers: BTreeMap::new(),
             controller: None,
             connections: BTreeMap::new(),
+            coordinators: BTreeMap::new(),
         })
     }
 
@@ -228,6 +231,15 @@ impl Cluster {
             self.drop_node(id);
         }
         response
+    }
+
+    /// As [`Cluster::call_node`], for requests whose contents depend on the version.
+    ///
+    /// # Errors
+    /// Connection errors, [`ClientError::Unsupported`].
+    pub fn call_node_with<R: Request>(&mut self, id: i32, make: impl FnOnce(i16) -> R) -> Result<R::Response> {
+        let version = self.node(id)?.version::<R>(i16::MAX)?;
+        self.call_node(id, &make(version))
     }
 
     fn open_node(&mut self, id: i32) -> Result<Connection> {

@@ -21,6 +21,14 @@ impl Refusal {
         (code != 0).then_some(Refusal { code, message })
     }
 
+    /// One of Kafka's errors without words of the broker.
+    pub(super) fn bare(error: ResponseError) -> Refusal {
+        Refusal {
+            code: error.code(),
+            message: None,
+        }
+    }
+
     /// Kafka's name of the code, such as `UNKNOWN_TOPIC_OR_PARTITION`.
     pub fn name(&self) -> String {
         match ResponseError::try_from_code(self.code) {
@@ -35,7 +43,7 @@ impl Refusal {
         ResponseError::try_from_code(self.code).is_some_and(|error| error.is_retriable())
     }
 
-    /// True for the codes that mean "that topic, partition or resource does not exist".
+    /// True for the codes that mean "that topic, partition, group or resource does not exist".
     pub fn is_not_found(&self) -> bool {
         matches!(
             ResponseError::try_from_code(self.code),
@@ -43,6 +51,7 @@ impl Refusal {
                 ResponseError::UnknownTopicOrPartition
                     | ResponseError::UnknownTopicId
                     | ResponseError::ResourceNotFound
+                    | ResponseError::GroupIdNotFound
             )
         )
     }
@@ -210,7 +219,21 @@ fn refusal_remedy(refusal: &Refusal) -> Option<&'static str> {
             "fewer replicas are in sync than min.insync.replicas asks for: see `ringlog topic describe TOPIC`"
         }
         ResponseError::OffsetOutOfRange => "`ringlog topic describe TOPIC` shows the offsets that exist",
-        ResponseError::TopicAuthorizationFailed | ResponseError::ClusterAuthorizationFailed => {
+        ResponseError::GroupIdNotFound => "`ringlog group list` shows what exists",
+        ResponseError::NonEmptyGroup => "stop its members first: `ringlog group describe GROUP` names them",
+        ResponseError::GroupSubscribedToTopic => {
+            "members of the group read this topic: `ringlog group describe GROUP` names them"
+        }
+        ResponseError::UnknownMemberId
+        | ResponseError::IllegalGeneration
+        | ResponseError::RebalanceInProgress
+        | ResponseError::StaleMemberEpoch => "the group has live members now: stop them, then try again",
+        ResponseError::CoordinatorLoadInProgress | ResponseError::CoordinatorNotAvailable => {
+            "the group's coordinator is still starting: try again in a moment"
+        }
+        ResponseError::TopicAuthorizationFailed
+        | ResponseError::GroupAuthorizationFailed
+        | ResponseError::ClusterAuthorizationFailed => {
             "the broker asks for a login or an ACL that this client does not have"
         }
         _ => return None,

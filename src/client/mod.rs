@@ -1,7 +1,7 @@
 //! A small blocking Kafka client: what the command line and the demo need to speak to any Kafka-compatible broker.
 //!
 //! Layers, lowest first: `address` and `error`; `conn` (one socket, negotiated versions); `cluster` (who leads what);
-//! `admin`, `producer` and `consumer` (one use each). Every version sent lies inside what both sides know. Memory is bounded
+//! `offsets`, `admin`, `group`, `producer` and `consumer` (one use each). Every version sent lies inside what both sides know. Memory is bounded
 //! by the frame limit and the batch sizes. It must not know the command line, and nothing in the broker imports it.
 
 pub mod address;
@@ -11,6 +11,8 @@ pub mod cluster;
 pub mod conn;
 pub mod consumer;
 pub mod error;
+pub mod group;
+pub mod offsets;
 pub mod partitioner;
 pub mod producer;
 pub mod record;

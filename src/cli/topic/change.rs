@@ -27,7 +27,12 @@ pub(super) fn create(args: CreateArgs, context: &Context) -> Result<(), Failure>
         }
         Err(refusal) => (name, Err(refusal)),
     });
-    output::outcomes(context.format_or(Format::Table), "create topic", results.collect())
+    output::outcomes(
+        context.format_or(Format::Table),
+        "topic",
+        "create topic",
+        results.collect(),
+    )
 }
 
 fn created(made: &CreatedTopic, dry_run: bool) -> String {
@@ -76,7 +81,12 @@ pub(super) fn alter(args: AlterArgs, context: &Context) -> Result<(), Failure> {
     let outcomes = outcomes
         .into_iter()
         .map(|(name, result)| (name, result.map(|done| format!("{prefix}{}", done.join(", ")))));
-    output::outcomes(context.format_or(Format::Table), "alter topic", outcomes.collect())
+    output::outcomes(
+        context.format_or(Format::Table),
+        "topic",
+        "alter topic",
+        outcomes.collect(),
+    )
 }
 
 /// Adds partitions to the topics whose config change went well.
@@ -132,5 +142,10 @@ pub(super) fn delete(args: DeleteArgs, context: &Context) -> Result<(), Failure>
         Err(refusal) if args.if_exists && refusal.is_not_found() => (name, Ok("does not exist".to_string())),
         Err(refusal) => (name, Err(refusal)),
     });
-    output::outcomes(context.format_or(Format::Table), "delete topic", results.collect())
+    output::outcomes(
+        context.format_or(Format::Table),
+        "topic",
+        "delete topic",
+        results.collect(),
+    )
 }
