@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "cli/config.rs"]
+mod config;
 #[path = "cli/group.rs"]
 mod group;
 mod support;
@@ -554,6 +556,8 @@ fn help_reads_as_agreed() {
         ("topic-create", &["topic", "create", "--help"]),
         ("produce", &["produce", "--help"]),
         ("consume", &["consume", "--help"]),
+        ("config", &["config", "--help"]),
+        ("config-lint", &["config", "lint", "--help"]),
         ("group", &["group", "--help"]),
         ("group-lag", &["group", "lag", "--help"]),
         ("group-seek", &["group", "seek", "--help"]),

@@ -7,6 +7,10 @@ use std::io::ErrorKind;
 pub const EXIT_FAILURE: u8 = 1;
 /// The command line is wrong.
 pub const EXIT_USAGE: u8 = 2;
+/// A check found warnings, and was told to mind them.
+pub const EXIT_WARNINGS: u8 = 3;
+/// A check found something that must be changed.
+pub const EXIT_FOUND: u8 = 4;
 /// No broker could be reached.
 pub const EXIT_CONNECT: u8 = 5;
 /// A topic, partition or file does not exist.

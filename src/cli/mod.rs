@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod cluster;
+pub mod config;
 pub mod consume;
 pub mod context;
 pub mod demo;
@@ -36,6 +37,16 @@ macro_rules! examples {
             "Examples:\n",
             $text,
             "\nExit codes: 0 ok, 1 failure, 2 usage, 5 cannot connect, 6 not found, 7 timeout"
+        )
+    };
+    // For commands with verdicts of their own, such as "4 something is refused".
+    ($text:expr, $codes:expr) => {
+        concat!(
+            "Examples:\n",
+            $text,
+            "\nExit codes: 0 ok, 1 failure, 2 usage, ",
+            $codes,
+            ", 5 cannot connect, 6 not found, 7 timeout"
         )
     };
 }
@@ -77,6 +88,7 @@ enum Command {
     Consume(consume::Args),
     Group(group::Args),
     Cluster(cluster::Args),
+    Config(config::Args),
     Inspect(inspect::Args),
     Tune(tune::Args),
     Io(io::Args),
@@ -93,6 +105,7 @@ impl Command {
             Command::Consume(args) => consume::run(args, context),
             Command::Group(args) => group::run(args, context),
             Command::Cluster(args) => cluster::run(args, context),
+            Command::Config(args) => config::run(args, context),
             Command::Inspect(args) => inspect::run(args, context),
             Command::Tune(args) => tune::run(args, context),
             Command::Io(args) => io::run(args, context),

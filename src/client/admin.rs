@@ -1,4 +1,4 @@
-//! Administrative calls: topics, configs, offsets, cluster. One function per question, plain answers.
+//! Administrative calls: topics and their offsets. One function per question, plain answers.
 //!
 //! Per-topic failures are values, so that one bad name does not hide the fate of the others.
 
@@ -11,17 +11,9 @@ use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
-use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
-use kafka_protocol::messages::{
-    CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest,
-    IncrementalAlterConfigsRequest, TopicName,
-};
+use kafka_protocol::messages::{CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use std::collections::BTreeMap;
-
-/// Config resource type of a topic.
-const RESOURCE_TOPIC: i8 = 2;
 
 /// A topic to make.
 #[derive(Clone, Debug)]
@@ -45,47 +37,6 @@ pub struct CreatedTopic {
     pub replicas: Option<i16>,
 }
 
-/// One key of a resource's configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigEntry {
-    /// Key.
-    pub name: String,
-    /// Value; `None` if unset or hidden.
-    pub value: Option<String>,
-    /// Where the value comes from.
-    pub source: ConfigSource,
-    /// True if the value is a secret and not shown.
-    pub sensitive: bool,
-    /// True if it cannot be changed at run time.
-    pub read_only: bool,
-}
-
-/// Where a config value comes from (Kafka's `ConfigSource`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConfigSource {
-    /// Set on the topic.
-    Topic,
-    /// Set on this broker at run time.
-    Broker,
-    /// Set for all brokers at run time.
-    AllBrokers,
-    /// From the broker's configuration file or environment.
-    Static,
-    /// Built in.
-    Default,
-    /// Anything else, by Kafka's number.
-    Other(i8),
-}
-
-/// A change of one config key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConfigChange {
-    /// Give the key this value.
-    Set(String, String),
-    /// Back to the default.
-    Unset(String),
-}
-
 /// Outcome for each name, in the order the broker answered.
 pub type PerTopic<T> = Vec<(String, std::result::Result<T, Refusal>)>;
 
@@ -105,7 +56,7 @@ fn timeout_ms(cluster: &Cluster) -> i32 {
 }
 
 /// Calls again once when the answer says that another node is the controller now.
-fn with_controller<T>(
+pub(super) fn with_controller<T>(
     cluster: &mut Cluster,
     mut call: impl FnMut(&mut Cluster) -> Result<PerTopic<T>>,
 ) -> Result<PerTopic<T>> {
@@ -205,87 +156,6 @@ pub fn create_partitions(cluster: &mut Cluster, names: &[String], count: i32, dr
         });
         Ok(outcome.collect())
     })
-}
-
-/// Changes configs of topics, leaving other keys alone (KIP-339).
-///
-/// # Errors
-/// Connection errors, [`ClientError::Unsupported`].
-pub fn alter_configs(
-    cluster: &mut Cluster,
-    names: &[String],
-    changes: &[ConfigChange],
-    dry_run: bool,
-) -> Result<PerTopic<()>> {
-    let change = |change: &ConfigChange| match change {
-        ConfigChange::Set(key, value) => AlterableConfig::default()
-            .with_name(text(key))
-            .with_config_operation(0)
-            .with_value(Some(text(value))),
-        ConfigChange::Unset(key) => AlterableConfig::default()
-            .with_name(text(key))
-            .with_config_operation(1)
-            .with_value(None),
-    };
-    let configs: Vec<AlterableConfig> = changes.iter().map(change).collect();
-    let resource = |topic: &String| {
-        AlterConfigsResource::default()
-            .with_resource_type(RESOURCE_TOPIC)
-            .with_resource_name(text(topic))
-            .with_configs(configs.clone())
-    };
-    let request = IncrementalAlterConfigsRequest::default()
-        .with_validate_only(dry_run)
-        .with_resources(names.iter().map(resource).collect());
-    with_controller(cluster, |cluster| {
-        let response = cluster.call_controller(&request)?;
-        let outcome = response.responses.into_iter().map(|resource| {
-            let refusal = Refusal::from_code(resource.error_code, resource.error_message.as_deref());
-            (resource.resource_name.to_string(), refusal.map_or(Ok(()), Err))
-        });
-        Ok(outcome.collect())
-    })
-}
-
-/// All configs of each topic.
-///
-/// # Errors
-/// Connection errors, [`ClientError::Unsupported`].
-pub fn describe_topic_configs(cluster: &mut Cluster, names: &[String]) -> Result<PerTopic<Vec<ConfigEntry>>> {
-    let resource = |topic: &String| {
-        DescribeConfigsResource::default()
-            .with_resource_type(RESOURCE_TOPIC)
-            .with_resource_name(text(topic))
-            .with_configuration_keys(None)
-    };
-    let request = DescribeConfigsRequest::default().with_resources(names.iter().map(resource).collect());
-    let response = cluster.call_any(&request)?;
-    let outcome = response.results.into_iter().map(|result| {
-        let refusal = Refusal::from_code(result.error_code, result.error_message.as_deref());
-        let entries = result.configs.into_iter().map(|entry| ConfigEntry {
-            name: entry.name.to_string(),
-            value: entry.value.map(|value| value.to_string()),
-            source: config_source(entry.config_source),
-            sensitive: entry.is_sensitive,
-            read_only: entry.read_only,
-        });
-        (
-            result.resource_name.to_string(),
-            refusal.map_or_else(|| Ok(entries.collect()), Err),
-        )
-    });
-    Ok(outcome.collect())
-}
-
-fn config_source(code: i8) -> ConfigSource {
-    match code {
-        1 => ConfigSource::Topic,
-        2 => ConfigSource::Broker,
-        3 => ConfigSource::AllBrokers,
-        4 => ConfigSource::Static,
-        5 => ConfigSource::Default,
-        other => ConfigSource::Other(other),
-    }
 }
 
 /// Asks the leaders of `partitions` for the offset of `timestamp` (ms, or [`LATEST`], [`EARLIEST`]).

@@ -4,7 +4,8 @@ use super::{AlterArgs, CreateArgs, DeleteArgs};
 use crate::cli::context::{Context, Format};
 use crate::cli::failure::Failure;
 use crate::cli::output;
-use crate::client::admin::{self, ConfigChange, CreatedTopic, NewTopic};
+use crate::client::admin::{self, CreatedTopic, NewTopic};
+use crate::client::configs::{self, ConfigChange, Entity};
 use crate::client::{Cluster, Refusal};
 
 /// Kafka's TOPIC_ALREADY_EXISTS.
@@ -70,8 +71,9 @@ pub(super) fn alter(args: AlterArgs, context: &Context) -> Result<(), Failure> {
     let mut outcomes: Vec<(String, Result<Vec<String>, Refusal>)> =
         args.names.iter().map(|name| (name.clone(), Ok(Vec::new()))).collect();
     if !changes.is_empty() {
-        let done = describe_changes(&changes);
-        let results = admin::alter_configs(&mut cluster, &args.names, &changes, args.dry_run)?;
+        let done = configs::words(&changes);
+        let topics: Vec<Entity> = args.names.iter().cloned().map(Entity::Topic).collect();
+        let results = configs::alter(&mut cluster, &topics, &changes, args.dry_run)?;
         note(&mut outcomes, results, &done);
     }
     if let Some(count) = args.partitions {
@@ -111,14 +113,6 @@ fn grow(
         &format!("now {}", output::count(count as usize, "partition")),
     );
     Ok(())
-}
-
-fn describe_changes(changes: &[ConfigChange]) -> String {
-    let change = |change: &ConfigChange| match change {
-        ConfigChange::Set(key, value) => format!("{key}={value}"),
-        ConfigChange::Unset(key) => format!("{key} back to default"),
-    };
-    changes.iter().map(change).collect::<Vec<_>>().join(", ")
 }
 
 /// Merges one call's results into the story of each topic.

@@ -5,8 +5,9 @@ use crate::cli::context::{Context, Format};
 use crate::cli::encode::kafka_uuid;
 use crate::cli::failure::Failure;
 use crate::cli::output::{self, Align};
-use crate::client::admin::{self, ConfigEntry, ConfigSource, EARLIEST, LATEST};
+use crate::client::admin::{self, EARLIEST, LATEST};
 use crate::client::cluster::{Partition, Topic};
+use crate::client::configs::{self, ConfigEntry, Entity};
 use crate::client::{ClientError, Cluster};
 use serde::Serialize;
 
@@ -70,7 +71,8 @@ pub(super) fn describe(args: &DescribeArgs, context: &Context) -> Result<(), Fai
 
 /// Configs of each topic; a broker without DescribeConfigs has none to show.
 fn configs(cluster: &mut Cluster, names: &[String]) -> Result<Vec<(String, Vec<ConfigEntry>)>, Failure> {
-    match admin::describe_topic_configs(cluster, names) {
+    let topics: Vec<Entity> = names.iter().cloned().map(Entity::Topic).collect();
+    match configs::describe(cluster, &topics, None) {
         Ok(results) => Ok(admin::expect("describe configs of", results)?),
         Err(ClientError::Unsupported { .. }) => Ok(Vec::new()),
         Err(error) => Err(error.into()),
@@ -82,21 +84,10 @@ fn config_rows(mut entries: Vec<ConfigEntry>) -> Vec<ConfigRow> {
     let row = |entry: ConfigEntry| ConfigRow {
         key: entry.name,
         value: entry.value,
-        source: source_name(entry.source),
+        source: entry.source.to_string(),
         sensitive: entry.sensitive,
     };
     entries.into_iter().map(row).collect()
-}
-
-fn source_name(source: ConfigSource) -> String {
-    match source {
-        ConfigSource::Topic => "topic".to_string(),
-        ConfigSource::Broker => "broker, changed at run time".to_string(),
-        ConfigSource::AllBrokers => "all brokers, changed at run time".to_string(),
-        ConfigSource::Static => "broker configuration".to_string(),
-        ConfigSource::Default => "default".to_string(),
-        ConfigSource::Other(code) => format!("source {code}"),
-    }
 }
 
 fn partitions(cluster: &mut Cluster, topic: &Topic) -> Result<Vec<PartitionRow>, Failure> {

@@ -8,23 +8,42 @@ use toml::de::{DeTable, DeValue};
 /// Largest configuration file; more is a mistake.
 const FILE_MAX: u64 = 1 << 20;
 
+/// One key of a file, as it is written there.
+pub(super) struct Entry {
+    pub key: String,
+    pub value: String,
+    /// From 1.
+    pub line: usize,
+}
+
 /// Reads the file into `settings`.
 pub(super) fn read(path: &Path, settings: &mut Settings, problems: &mut Vec<Problem>) {
+    for entry in entries(path, problems) {
+        let origin = Origin::File(path.to_path_buf(), entry.line);
+        settings.set(&entry.key, entry.value, origin, problems);
+    }
+}
+
+/// All keys of the file; what is no key is a problem.
+pub(super) fn entries(path: &Path, problems: &mut Vec<Problem>) -> Vec<Entry> {
     let text = match text_of(path) {
         Ok(text) => text,
         Err(cause) => {
             problems.push(Problem {
                 cause: format!("cannot read the configuration file {}: {cause}", path.display()),
                 remedy: Some("check the path given to --config".into()),
+                origin: Origin::Default,
             });
-            return;
+            return Vec::new();
         }
     };
+    let mut entries = Vec::new();
     if is_toml(path, &text) {
-        read_toml(path, &text, settings, problems);
+        read_toml(path, &text, &mut entries, problems);
     } else {
-        read_properties(path, &text, settings, problems);
+        read_properties(&text, &mut entries);
     }
+    entries
 }
 
 fn text_of(path: &Path) -> Result<String, String> {
@@ -44,14 +63,15 @@ fn is_toml(path: &Path, text: &str) -> bool {
     }
 }
 
-fn read_toml(path: &Path, text: &str, settings: &mut Settings, problems: &mut Vec<Problem>) {
+fn read_toml(path: &Path, text: &str, entries: &mut Vec<Entry>, problems: &mut Vec<Problem>) {
     match DeTable::parse(text) {
-        Ok(table) => walk(path, text, "", table.get_ref(), settings, problems),
+        Ok(table) => walk(path, text, "", table.get_ref(), entries, problems),
         Err(error) => {
             let line = error.span().map_or(1, |span| line_of(text, span.start));
             problems.push(Problem {
                 cause: format!("{}:{line}: not valid TOML: {}", path.display(), error.message()),
                 remedy: None,
+                origin: Origin::File(path.to_path_buf(), line),
             });
         }
     }
@@ -62,7 +82,7 @@ fn walk(
     text: &str,
     prefix: &str,
     table: &DeTable<'_>,
-    settings: &mut Settings,
+    entries: &mut Vec<Entry>,
     problems: &mut Vec<Problem>,
 ) {
     for (name, value) in table {
@@ -73,17 +93,18 @@ fn walk(
             format!("{prefix}.{}", name.get_ref())
         };
         if let DeValue::Table(inner) = value.get_ref() {
-            walk(path, text, &key, inner, settings, problems);
+            walk(path, text, &key, inner, entries, problems);
             continue;
         }
         match scalar(value.get_ref()) {
-            Some(value) => settings.set(&key, value, Origin::File(path.to_path_buf(), line), problems),
+            Some(value) => entries.push(Entry { key, value, line }),
             None => problems.push(Problem {
                 cause: format!(
                     "{}:{line}: `{key}` must be a text, a number, true/false or a list of these",
                     path.display()
                 ),
                 remedy: None,
+                origin: Origin::File(path.to_path_buf(), line),
             }),
         }
     }
@@ -111,7 +132,7 @@ fn line_of(text: &str, at: usize) -> usize {
 }
 
 /// Java's properties: `key=value`, `key: value` or `key value`, `#` and `!` comments, `\` at a line's end continues it.
-fn read_properties(path: &Path, text: &str, settings: &mut Settings, problems: &mut Vec<Problem>) {
+fn read_properties(text: &str, entries: &mut Vec<Entry>) {
     let mut lines = text.lines().enumerate();
     while let Some((number, line)) = lines.next() {
         let mut logical = line.trim_start().to_string();
@@ -126,8 +147,11 @@ fn read_properties(path: &Path, text: &str, settings: &mut Settings, problems: &
             }
         }
         let (key, value) = split(&logical);
-        let origin = Origin::File(path.to_path_buf(), number + 1);
-        settings.set(&unescape(key), unescape(value), origin, problems);
+        entries.push(Entry {
+            key: unescape(key),
+            value: unescape(value),
+            line: number + 1,
+        });
     }
 }
 

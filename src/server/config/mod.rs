@@ -8,6 +8,7 @@ mod environment;
 mod file;
 pub mod host;
 mod keys;
+pub mod lint;
 mod listeners;
 mod resolve;
 mod settings;
@@ -73,6 +74,8 @@ pub struct Problem {
     pub cause: String,
     /// What to do about it.
     pub remedy: Option<String>,
+    /// Where it was set; the default for what concerns the whole.
+    pub origin: Origin,
 }
 
 /// Everything that is wrong with a configuration.

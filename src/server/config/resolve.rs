@@ -86,6 +86,7 @@ impl Resolver<'_> {
         self.problems.push(Problem {
             cause: format!("{origin}: {name}: {cause}"),
             remedy: remedy.map(str::to_string),
+            origin,
         });
     }
 

@@ -70,6 +70,7 @@ impl Settings {
                 problems.push(Problem {
                     cause: format!("{origin}: unknown key `{key}`"),
                     remedy: Some(keys::suggest(key)),
+                    origin,
                 });
                 return;
             }
@@ -83,6 +84,7 @@ impl Settings {
                     problems.push(Problem {
                         cause: format!("{origin}: `{key}` cannot be honoured: {reason}"),
                         remedy: Some(remedy.to_string()),
+                        origin,
                     });
                 }
             }
@@ -98,6 +100,7 @@ impl Settings {
                 problems.push(Problem {
                     cause: format!("{origin}: `{name}` is set twice, also at {}", old.origin),
                     remedy: Some("keep one of them".into()),
+                    origin,
                 });
                 return;
             }
