@@ -27,18 +27,25 @@ def answers(host, port):
 class Broker:
     """One `ringlog start` process."""
 
-    def __init__(self, binary, data_dir, log_dir):
+    # Exit codes of an orderly end.
+    clean = (0,)
+
+    def __init__(self, binary, data_dir, log_dir, environment=None):
         self.command = [binary, "start", "--data-dir", os.path.join(data_dir, "data")]
+        self.environment = {**os.environ, **(environment or {})}
         self.address = f"127.0.0.1:{free_port()}"
         self.log_path = os.path.join(log_dir, "broker.log")
         self.child = None
 
+    def command_line(self):
+        """What to execute, on each start."""
+        return [*self.command, "--listen", self.address, "--advertise", self.address, "--admin", f"127.0.0.1:{free_port()}"]
+
     def start(self):
         """Starts the broker and waits until it listens. Returns host:port; raises RuntimeError with its last words."""
-        address = self.address
-        command = [*self.command, "--listen", address, "--advertise", address, "--admin", f"127.0.0.1:{free_port()}"]
+        address, command = self.address, self.command_line()
         self.log = open(self.log_path, "ab")
-        self.child = subprocess.Popen(command, stdout=self.log, stderr=self.log, start_new_session=True)
+        self.child = subprocess.Popen(command, stdout=self.log, stderr=self.log, env=self.environment, start_new_session=True)
         host, port = address.split(":")
         for _ in range(200):
             if self.child.poll() is not None:
@@ -72,7 +79,7 @@ class Broker:
             self.child.send_signal(signal.SIGTERM)
             try:
                 code = self.child.wait(timeout=20)
-                if code != 0:
+                if code not in self.clean:
                     wrong.append(f"broker left with code {code} after SIGTERM, see {self.log_path}")
             except subprocess.TimeoutExpired:
                 self.child.kill()
