@@ -9,6 +9,11 @@ use crate::wire::error::ErrorCode;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+/// Entities with quotas; metadata lies in memory and in one checkpoint.
+const ENTITIES_MAX: usize = 20_000;
+/// Longest name of an entity, bytes.
+pub(super) const NAME_BYTES_MAX: usize = 1_024;
+
 /// What is limited. The order is that of [`ALL`](QuotaKey::ALL).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum QuotaKey {
@@ -125,6 +130,9 @@ impl QuotaEntity {
             }
             *slot = match name {
                 Some(name) if name.is_empty() => return Err(format!("Empty {kind} not supported")),
+                Some(name) if name.len() > NAME_BYTES_MAX => {
+                    return Err(format!("A {kind} of more than {NAME_BYTES_MAX} bytes is not supported"));
+                }
                 Some(name) => Part::Named(name.clone()),
                 None => Part::Default,
             };
@@ -246,7 +254,13 @@ impl Controller {
 
     fn changed_quotas(&self, change: &QuotaChange) -> Result<(QuotaEntity, QuotaValues), String> {
         let entity = QuotaEntity::from_parts(&change.entity)?;
-        let mut values = self.planned.image.quotas.get(&entity).cloned().unwrap_or_default();
+        let all = &self.planned.image.quotas;
+        if all.len() >= ENTITIES_MAX && !all.contains_key(&entity) {
+            return Err(format!(
+                "{ENTITIES_MAX} entities have quotas already: remove some, or use the default entity"
+            ));
+        }
+        let mut values = all.get(&entity).cloned().unwrap_or_default();
         for (name, value) in &change.ops {
             let key = entity.check(name, *value)?;
             match value {

@@ -4,6 +4,7 @@
 //! never for an answer or a page.
 
 use crate::controller::machine::Controller;
+use crate::controller::quotas::NAME_BYTES_MAX;
 use crate::controller::record::MetaRecord;
 use crate::controller::request::{ControllerReply, Outcome};
 use crate::wire::error::ErrorCode;
@@ -12,6 +13,8 @@ use sha2::{Digest, Sha256, Sha512};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+/// Users with credentials; metadata lies in memory and in one checkpoint.
+const USERS_MAX: usize = 20_000;
 /// Fewest rounds of hashing, as Kafka.
 const ITERATIONS_MIN: i32 = 4096;
 /// Most rounds of hashing, as Kafka.
@@ -183,6 +186,9 @@ impl Controller {
         if change.user().is_empty() {
             return Err(unacceptable("Username must not be empty"));
         }
+        if change.user().len() > NAME_BYTES_MAX {
+            return Err(unacceptable("Username must not be longer than 1024 bytes"));
+        }
         let mechanism = Mechanism::of(change.mechanism()).ok_or_else(|| {
             (
                 ErrorCode::UnsupportedSaslMechanism,
@@ -209,8 +215,14 @@ impl Controller {
                 if *iterations > ITERATIONS_MAX {
                     return Err(unacceptable("Too many iterations"));
                 }
-                if salt.is_empty() || salted_password.is_empty() {
-                    return Err(unacceptable("Salt and salted password must not be empty"));
+                if salt.is_empty() || salt.len() > NAME_BYTES_MAX || salted_password.is_empty() {
+                    return Err(unacceptable(
+                        "Salt and salted password must not be empty, the salt at most 1024 bytes",
+                    ));
+                }
+                let all = &self.planned.image.scram;
+                if all.len() >= USERS_MAX && !all.contains_key(change.user()) {
+                    return Err(unacceptable("20000 users have credentials already: remove some"));
                 }
             }
         }

@@ -247,6 +247,21 @@ fn every_broker_key_of_kafka_is_known_by_name_20_94() {
 }
 
 #[test]
+fn rates_of_replication_may_be_set_as_tools_do_94() {
+    let mut rig = Rig::new();
+    // kafka-reassign-partitions --throttle.
+    for name in [
+        "leader.replication.throttled.rate",
+        "follower.replication.throttled.rate",
+        "replica.alter.log.dirs.io.max.bytes.per.second",
+    ] {
+        for op in [(name, SET, Some("1000000")), (name, DELETE, None)] {
+            assert_eq!(change(&mut rig, BROKER, "1", &[op], false).0, ErrorCode::None, "{name}");
+        }
+    }
+}
+
+#[test]
 fn groups_and_client_metrics_have_no_configurations_94() {
     let mut rig = Rig::own(|_| ());
     for kind in [16, 32] {

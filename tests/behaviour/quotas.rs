@@ -156,12 +156,14 @@ fn quotas_are_set_described_and_removed_94() {
 
 #[test]
 fn quotas_that_cannot_be_are_refused_94() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::own(|_| ());
     let rate: Ops = &[("producer_byte_rate", Some(10.0))];
+    let long = "u".repeat(2_000);
     for (entity, ops) in [
         (&[][..], rate),
         (&[("planet", Some("x"))][..], rate),
         (&[("user", Some(""))][..], rate),
+        (&[("user", Some(long.as_str()))][..], rate),
         (&[("ip", Some("10.0.0.1")), ("user", Some("u"))][..], rate),
         (
             &[("ip", Some("no address at all"))][..],

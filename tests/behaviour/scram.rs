@@ -41,8 +41,10 @@ fn alter(rig: &mut Rig, deletions: Vec<ScramDeletion>, upsertions: Vec<ScramUpse
     results
 }
 
-/// Error and credentials of a user.
-fn describe(rig: &mut Rig, users: &[&str]) -> Vec<(String, ErrorCode, Vec<(i8, i32)>)> {
+/// A user with error and credentials: mechanism and rounds.
+type Described = (String, ErrorCode, Vec<(i8, i32)>);
+
+fn describe(rig: &mut Rig, users: &[&str]) -> Vec<Described> {
     let user = |name: &&str| ScramUser { name: name.to_string() };
     let request = DescribeUserScramCredentialsRequest {
         users: (!users.is_empty()).then(|| users.iter().map(user).collect()),

@@ -61,6 +61,8 @@ pub(crate) struct Throttles {
     /// When the last round ended.
     round: Now,
     reported_ns: u64,
+    /// When holders that owe nothing were last forgotten for want of room.
+    swept_ns: u64,
     has_news: bool,
 }
 
@@ -106,7 +108,10 @@ impl Throttles {
     fn bucket(&mut self, now: Now, (id, rate): (Arc<BucketId>, f64)) -> &mut Bucket {
         let mut id = id;
         if self.buckets.len() >= HOLDERS_MAX && !self.buckets.contains_key(&id) {
-            self.buckets.retain(|_, bucket| !bucket.is_empty(now.mono_ns));
+            if now.mono_ns >= self.swept_ns + REPORT_NS {
+                self.swept_ns = now.mono_ns;
+                self.buckets.retain(|_, bucket| !bucket.is_empty(now.mono_ns));
+            }
             if self.buckets.len() >= HOLDERS_MAX {
                 id = Arc::new(BucketId {
                     key: id.key,
@@ -303,4 +308,47 @@ fn rate_of(quotas: &Quotas, id: &BucketId) -> Option<f64> {
     let client = client.as_deref().unwrap_or_default();
     let (holder, rate) = quotas::of_client(quotas, user, client, id.key)?;
     (holder == id.holder).then_some(in_units(id.key, rate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::quotas::{Part, QuotaEntity};
+
+    #[test]
+    fn clients_without_end_share_what_is_left() {
+        let entity = QuotaEntity {
+            client_id: Part::Default,
+            ..QuotaEntity::default()
+        };
+        let quotas = Quotas::from([(entity, BTreeMap::from([(QuotaKey::Produce, 10.0)]))]);
+        let image = Image {
+            quotas: Arc::new(quotas),
+            ..Image::default()
+        };
+        let mut throttles = Throttles::default();
+        let mut metrics = ShardMetrics::default();
+        let mut produce = |throttles: &mut Throttles, mono_ns, client: &str, bytes| {
+            let now = Now { mono_ns, wall_ms: 0 };
+            throttles.on_request((now, &image), client, (ApiKey::Produce, bytes), &mut metrics)
+        };
+        for client in 0..HOLDERS_MAX {
+            assert!(produce(&mut throttles, 0, &client.to_string(), 100) > 0);
+        }
+        assert_eq!(produce(&mut throttles, 1, "one more", 8), 0);
+        assert!(
+            produce(&mut throttles, 1, "and another", 8) > 0,
+            "its bucket is the same"
+        );
+        assert!(throttles.buckets.len() <= HOLDERS_MAX + 1 && throttles.clients.len() <= HOLDERS_MAX);
+        let later_ns = 3_600_000_000_000;
+        assert_eq!(produce(&mut throttles, later_ns, "late", 8), 0);
+        // What was not reported yet is kept.
+        throttles.take_report(Now {
+            mono_ns: later_ns,
+            wall_ms: 0,
+        });
+        assert_eq!(produce(&mut throttles, later_ns + REPORT_NS, "later", 8), 0);
+        assert!(throttles.buckets.len() <= 3, "nobody owes anything any more");
+    }
 }

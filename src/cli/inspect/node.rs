@@ -343,6 +343,7 @@ fn judge_unnamed(row: Row, contents: &Contents, log_end: i64) -> Row {
 mod tests {
     use super::super::State;
     use super::*;
+    use crate::controller::quotas::{Part, QuotaKey};
 
     #[test]
     fn a_segment_with_records_that_the_journal_lost_is_damage() {
@@ -358,5 +359,28 @@ mod tests {
         assert_eq!(judged(119).state, State::Damaged);
         let empty = judge_unnamed(Row::new("x.seg", "segment", 4096), &Contents::default(), 0);
         assert_eq!(empty.state, State::Ok);
+    }
+
+    #[test]
+    fn quotas_and_credentials_are_listed_without_secrets() {
+        let entity = QuotaEntity {
+            user: Part::Named("ann".into()),
+            client_id: Part::Default,
+            ip: Part::Absent,
+        };
+        let values = QuotaValues::from([(QuotaKey::Produce, 1024.0), (QuotaKey::Request, 12.5)]);
+        let text = quota_text((&entity, &values));
+        assert_eq!(
+            text,
+            "user=ann,client-id=* producer_byte_rate=1024,request_percentage=12.5"
+        );
+        let credential = ScramCredential {
+            iterations: 4096,
+            salt: b"salt".to_vec(),
+            stored_key: b"stored".to_vec(),
+            server_key: b"server".to_vec(),
+        };
+        let texts = scram_texts((&"ann".to_string(), &BTreeMap::from([(Mechanism::Sha256, credential)])));
+        assert_eq!(texts, ["ann SCRAM-SHA-256 4096 iterations"]);
     }
 }

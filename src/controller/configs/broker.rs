@@ -52,6 +52,13 @@ pub const BROKER_KEYS: &[ConfigKey] = &[
         "Largest answer to a fetch in bytes.",
     ),
     key(
+        "follower.replication.throttled.rate",
+        Kind::Long(0, i64::MAX),
+        LONG_MAX,
+        "Bytes a second that throttled replicas fetch; no effect with one replica.",
+    )
+    .dynamic(),
+    key(
         "group.consumer.assignors",
         Kind::List(&["uniform", "range"]),
         "uniform,range",
@@ -99,6 +106,13 @@ pub const BROKER_KEYS: &[ConfigKey] = &[
         "6000",
         "Shortest session timeout that a member may ask for.",
     ),
+    key(
+        "leader.replication.throttled.rate",
+        Kind::Long(0, i64::MAX),
+        LONG_MAX,
+        "Bytes a second that leaders give throttled replicas; no effect with one replica.",
+    )
+    .dynamic(),
     key(
         "listener.security.protocol.map",
         Kind::Text,
@@ -324,6 +338,13 @@ pub const BROKER_KEYS: &[ConfigKey] = &[
         "1",
         "Seconds of its rate that a client with a quota may use at once.",
     ),
+    key(
+        "replica.alter.log.dirs.io.max.bytes.per.second",
+        Kind::Long(0, i64::MAX),
+        LONG_MAX,
+        "Bytes a second that move between directories; no effect, there is one.",
+    )
+    .dynamic(),
     key(
         "sasl.enabled.mechanisms",
         Kind::List(&[]),
