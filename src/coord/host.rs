@@ -15,10 +15,10 @@ use crate::base::timers::Timers;
 use crate::controller::configs::broker::broker_key;
 use crate::controller::configs::resolve::{broker_int, resolve_broker};
 use crate::controller::image::{Image, OFFSETS_TOPIC, Topic};
-use crate::group::Assignor;
 use crate::group::machine::{GroupConfig, Groups, Outbox, Write};
 use crate::group::request::{GroupAnswer, GroupRequest};
 use crate::group::topics::{TopicSize, Topics};
+use crate::group::{Assignor, Migration};
 use crate::partition::request::{Desk, OwnerReply, OwnerRequest, ProducePart, ReplyTo};
 use crate::wire::error::ErrorCode;
 use crate::wire::group::list_groups::ListGroupsRequest;
@@ -396,10 +396,14 @@ fn reply_to(cx: &CoordCx, op: SlabKey) -> ReplyTo {
     }
 }
 
+fn text(image: &Image, name: &str) -> String {
+    let resolved = broker_key(name).map(|key| resolve_broker(image, key));
+    resolved.map(|resolved| resolved.value).unwrap_or_default()
+}
+
 /// `group.consumer.assignors`, in order.
 fn assignors(image: &Image) -> Vec<Assignor> {
-    let resolved = broker_key("group.consumer.assignors").map(|key| resolve_broker(image, key));
-    let names = resolved.map(|resolved| resolved.value).unwrap_or_default();
+    let names = text(image, "group.consumer.assignors");
     names
         .split(',')
         .filter_map(|name| Assignor::named(name.trim()))
@@ -417,6 +421,7 @@ fn config(image: &Image, seed: u64) -> GroupConfig {
         assignors: assignors(image),
         heartbeat_interval_ms: int("group.consumer.heartbeat.interval.ms").max(1),
         consumer_session_timeout_ms: int("group.consumer.session.timeout.ms").max(1),
+        migration: Migration::named(&text(image, "group.consumer.migration.policy")),
         consumer_members_max: int("group.consumer.max.size").max(1) as usize,
         metadata_length_max: int("offset.metadata.max.bytes") as usize,
         retention_ms: i64::from(int("offsets.retention.minutes")) * 60_000,

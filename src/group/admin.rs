@@ -10,6 +10,8 @@ use crate::wire::group::list_groups::{ListGroupsRequest, ListedGroup};
 use crate::wire::group::records::{GroupKey, GroupRecord};
 use std::collections::BTreeSet;
 
+/// Protocol type of consumers, and Kafka's name for their groups of the new protocol.
+pub(super) const CONSUMER: &str = "consumer";
 /// Kafka's name for groups of the classic protocol.
 const CLASSIC: &str = "classic";
 /// First version of DescribeGroups that says of a group that it does not exist (KIP-1043).

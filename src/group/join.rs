@@ -46,9 +46,7 @@ impl Groups {
         }
         if let Some(group) = self.consumers.get(&request.group_id) {
             if !group.is_empty() {
-                return out
-                    .answers
-                    .push((ticket, refused(ErrorCode::InconsistentGroupProtocol)));
+                return self.classic_join(now, ticket, caller, request, out);
             }
             let records = self.retire_consumer(&request.group_id);
             out.writes.push(Write {

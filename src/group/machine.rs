@@ -5,8 +5,8 @@
 //! [`done`](Groups::done) or [`refused`](Groups::refused), also in order.
 
 use super::classic::Group;
-use super::consumer::Assignor;
 use super::consumer::group::ConsumerGroup;
+use super::consumer::{Assignor, Migration};
 use super::offsets::Offsets;
 use super::request::{GroupAnswer, GroupRequest, coordinator_error, failed};
 use super::topics::Topics;
@@ -42,6 +42,8 @@ pub struct GroupConfig {
     pub consumer_session_timeout_ms: i32,
     /// `group.consumer.max.size`: members of one group of the new protocol.
     pub consumer_members_max: usize,
+    /// `group.consumer.migration.policy`.
+    pub migration: Migration,
     /// `offset.metadata.max.bytes`: text that one committed offset may carry, in UTF-16 units.
     pub metadata_length_max: usize,
     /// `offsets.retention.minutes`, in milliseconds.
@@ -63,6 +65,7 @@ impl Default for GroupConfig {
             heartbeat_interval_ms: 5_000,
             consumer_session_timeout_ms: 45_000,
             consumer_members_max: i32::MAX as usize,
+            migration: Migration::Both,
             metadata_length_max: 4_096,
             retention_ms: 10_080 * 60_000,
             retention_check_ms: 600_000,
@@ -270,6 +273,9 @@ impl Groups {
             GroupRequest::Heartbeat(request) => {
                 let error = self.heartbeat(now, &request, out);
                 out.answers.push((ticket, GroupAnswer::Heartbeat(error)));
+            }
+            GroupRequest::Leave(request) if self.consumers.contains_key(&request.group_id) => {
+                self.classic_leave(now, ticket, (&request.group_id, &request.members), out);
             }
             GroupRequest::Leave(request) => {
                 let answer = self.leave(now, &request, out);

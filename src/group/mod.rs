@@ -22,7 +22,7 @@ mod subscription;
 mod sync;
 pub mod topics;
 
-pub use consumer::Assignor;
+pub use consumer::{Assignor, Migration};
 
 #[cfg(test)]
 mod tests;

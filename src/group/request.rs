@@ -211,6 +211,12 @@ pub(super) fn failed(answer: GroupAnswer, error: ErrorCode) -> GroupAnswer {
             GroupAnswer::Delete(groups)
         }
         GroupAnswer::ConsumerHeartbeat(_) => GroupAnswer::ConsumerHeartbeat(heartbeat_refused(error, None)),
+        GroupAnswer::Join(answer) => GroupAnswer::Join(join_refused(error, answer.member_id)),
+        GroupAnswer::Sync(_) => GroupAnswer::Sync(sync_refused(error)),
+        GroupAnswer::Leave(_) => GroupAnswer::Leave(LeaveGroupResponse {
+            error,
+            ..LeaveGroupResponse::default()
+        }),
         other => other,
     }
 }

@@ -12,6 +12,9 @@ impl Groups {
         if request.group_id.is_empty() {
             return ErrorCode::InvalidGroupId;
         }
+        if self.consumers.contains_key(&request.group_id) {
+            return self.classic_heartbeat(now, request, out);
+        }
         let checked = self.with_group(&request.group_id, now, out, |group, cx| group.heartbeat(cx, request));
         match checked {
             None => ErrorCode::UnknownMemberId,

@@ -16,6 +16,9 @@ impl Groups {
             return out.answers.push(refused(ErrorCode::InvalidGroupId));
         }
         let id = request.group_id.clone();
+        if self.consumers.contains_key(&id) {
+            return self.classic_sync(now, ticket, request, out);
+        }
         let found = self.with_group(&id, now, out, |group, cx| group.sync(cx, ticket, request));
         if found.is_none() {
             out.answers.push(refused(ErrorCode::UnknownMemberId));

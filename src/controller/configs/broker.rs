@@ -77,6 +77,12 @@ pub const BROKER_KEYS: &[ConfigKey] = &[
         "Most members of one group of the new protocol.",
     ),
     key(
+        "group.consumer.migration.policy",
+        Kind::Word(&["disabled", "bidirectional", "upgrade", "downgrade"]),
+        "bidirectional",
+        "Which way groups with members may change between the classic and the new protocol.",
+    ),
+    key(
         "group.consumer.session.timeout.ms",
         Kind::Int(1, i32::MAX),
         "45000",

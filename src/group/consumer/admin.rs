@@ -2,7 +2,7 @@
 
 use super::group::ConsumerGroup;
 use super::member::described;
-use crate::group::classic::{Group, State};
+use crate::group::admin::CONSUMER;
 use crate::group::machine::{GroupConfig, Groups};
 use crate::group::topics::Topics;
 use crate::wire::error::ErrorCode;
@@ -13,8 +13,6 @@ use crate::wire::group::offset_fetch::OffsetFetchGroup;
 use crate::wire::group::records::{GroupRecord, OffsetCommitValue};
 use std::collections::BTreeSet;
 
-/// Kafka's name for groups of this protocol.
-pub(in crate::group) const CONSUMER: &str = "consumer";
 /// First version of OffsetCommit that these groups' members may use.
 const COMMIT_FROM: i16 = 9;
 
@@ -37,11 +35,6 @@ impl Groups {
             group_id: id,
             ..DescribedConsumerGroup::default()
         }
-    }
-
-    /// Whether a classic group may become one of the new protocol when a member joins.
-    pub(super) fn upgrades(&self, classic: &Group) -> bool {
-        classic.state == State::Empty
     }
 
     /// Prepares the deletion of a group without members: its records.
@@ -111,7 +104,7 @@ impl ConsumerGroup {
     /// the member's will do if the member has had the partitions since then (KIP-1251).
     ///
     /// # Errors
-    /// UNKNOWN_MEMBER_ID, UNSUPPORTED_VERSION, STALE_MEMBER_EPOCH.
+    /// UNKNOWN_MEMBER_ID, UNSUPPORTED_VERSION, STALE_MEMBER_EPOCH (classic members: ILLEGAL_GENERATION).
     pub(in crate::group) fn check_commit(
         &self,
         version: i16,
@@ -126,7 +119,7 @@ impl ConsumerGroup {
             return Ok(());
         }
         let member = self.members.get(&request.member_id).ok_or(ErrorCode::UnknownMemberId)?;
-        if version < COMMIT_FROM {
+        if version < COMMIT_FROM && member.classic.is_none() {
             return Err(ErrorCode::UnsupportedVersion);
         }
         if epoch == member.epoch {
@@ -142,7 +135,7 @@ impl ConsumerGroup {
             .iter()
             .flat_map(|topic| topic.partitions.iter().map(|p| (topic.name.as_str(), p.index)));
         let had = epoch < member.epoch && asked.all(|(name, p)| since(name, p).is_some_and(|since| epoch >= since));
-        if had { Ok(()) } else { Err(ErrorCode::StaleMemberEpoch) }
+        if had { Ok(()) } else { Err(member.stale()) }
     }
 
     /// Whether who asks for offsets is who it says it is; who says nothing may ask.
@@ -157,7 +150,7 @@ impl ConsumerGroup {
         let member = member.ok_or(ErrorCode::UnknownMemberId)?;
         match member.epoch == request.member_epoch {
             true => Ok(()),
-            false => Err(ErrorCode::StaleMemberEpoch),
+            false => Err(member.stale()),
         }
     }
 

@@ -37,7 +37,7 @@ impl Groups {
         match answer {
             Ok(answer) => {
                 let answer = GroupAnswer::ConsumerHeartbeat(answer);
-                self.conclude(&request.group_id, Some((ticket, answer)), out);
+                self.conclude(&request.group_id, now, Some((ticket, answer)), out);
             }
             Err((error, why)) => {
                 let (group, member) = (request.group_id.escape_debug(), request.member_id.escape_debug());
@@ -102,7 +102,7 @@ impl Groups {
         request: &mut ConsumerGroupHeartbeatRequest,
         out: &mut Outbox,
     ) -> Result<ConsumerGroupHeartbeatResponse, Refusal> {
-        self.find_or_make(&request.group_id, request.member_epoch == member_epoch::JOIN)?;
+        self.find_or_make(&request.group_id, request.member_epoch == member_epoch::JOIN, now, out)?;
         if request.member_id.is_empty() {
             request.member_id = self.new_uuid();
         }
@@ -114,30 +114,33 @@ impl Groups {
     }
 
     /// A group that whoever joins makes refuses nobody, so it is never left behind empty.
-    fn find_or_make(&mut self, id: &str, joins: bool) -> Result<(), Refusal> {
+    fn find_or_make(&mut self, id: &str, joins: bool, now: Now, out: &mut Outbox) -> Result<(), Refusal> {
         if let Some(group) = self.consumers.get(id) {
             return match group.dead {
                 true => refuse(ErrorCode::CoordinatorNotAvailable, "The group is being deleted."),
                 false => Ok(()),
             };
         }
-        let mut group = ConsumerGroup::new(id);
-        match self.groups.get(id) {
-            None if !joins => return refuse(ErrorCode::GroupIdNotFound, format!("Group {id} not found.")),
-            None => {}
+        let group = match self.groups.get(id) {
+            None if joins => {
+                self.put_consumer(ConsumerGroup::new(id));
+                return Ok(());
+            }
+            None => return refuse(ErrorCode::GroupIdNotFound, format!("Group {id} not found.")),
             Some(classic) if classic.state == State::Dead => {
                 return refuse(ErrorCode::CoordinatorNotAvailable, "The group is being deleted.");
             }
-            Some(classic) if joins && self.upgrades(classic) => {
-                group.dirty.insert(Key::Classic);
-                self.drop_group(id);
-            }
-            Some(_) => {
-                let why = format!("Group {id} is not a consumer group.");
-                return refuse(ErrorCode::GroupIdNotFound, why);
+            Some(classic) => self.upgraded(classic).filter(|_| joins),
+        };
+        match group {
+            Some(group) => self.upgrade(group, now, out),
+            None => {
+                return refuse(
+                    ErrorCode::GroupIdNotFound,
+                    format!("Group {id} is not a consumer group."),
+                );
             }
         }
-        self.put_consumer(group);
         Ok(())
     }
 }
@@ -178,6 +181,9 @@ impl ConsumerGroup {
         let is_new = self.admit(cx, request)?;
         let held = |group: &Self| group.members.get(id).map(|member| member.assignment());
         let before = held(self);
+        if self.members.get(id).is_some_and(|member| member.classic.is_some()) {
+            self.disarm_step(cx, id);
+        }
         let changed = match self.members.get_mut(id) {
             Some(member) => member.update(caller, request),
             None => Default::default(),
@@ -247,27 +253,13 @@ impl ConsumerGroup {
 
     /// A static member is back, perhaps under a new id: it takes over what the one had that left for a while.
     fn admit_static(&mut self, cx: &mut Cx, instance: &str, old: &str, id: &str) -> Result<(), Refusal> {
-        let away = self
-            .members
-            .get(old)
-            .is_some_and(|m| m.epoch == member_epoch::LEAVE_STATIC);
+        let away = |m: &ConsumerMember| m.epoch == member_epoch::LEAVE_STATIC || m.classic.is_some();
+        let away = self.members.get(old).is_some_and(away);
         if !away {
             let why = format!("The instance id {instance} is still used by the member {old}.");
             return refuse(ErrorCode::UnreleasedInstanceId, why);
         }
-        let Some(mut member) = self.members.remove(old) else {
-            return Ok(());
-        };
-        for timer in [member.session.take(), member.rebalance.take()].into_iter().flatten() {
-            cx.timers.cancel(timer);
-        }
-        let target = self.target.remove(old).unwrap_or_default();
-        self.touch_member(old);
-        (member.epoch, member.previous_epoch) = (0, 0);
-        member.id = id.to_string();
-        self.members.insert(id.to_string(), member);
-        self.target.insert(id.to_string(), target);
-        self.touch_member(id);
+        self.replace(cx, old, id);
         Ok(())
     }
 
@@ -300,7 +292,7 @@ impl ConsumerGroup {
     }
 
     /// Computes the target of the present epoch, if there is none yet.
-    fn assign_anew(&mut self, cx: &Cx, topics: &Topics) {
+    pub(super) fn assign_anew(&mut self, cx: &Cx, topics: &Topics) {
         if self.epoch <= self.assignment_epoch {
             return;
         }
@@ -348,6 +340,8 @@ impl ConsumerGroup {
             group: self.id.clone(),
             member: id.to_string(),
         };
-        member.session = Some(cx.timers.arm(cx.in_ms(cx.config.consumer_session_timeout_ms), due));
+        let classic = member.classic.as_ref().map(|classic| classic.session_timeout_ms);
+        let timeout_ms = classic.unwrap_or(cx.config.consumer_session_timeout_ms);
+        member.session = Some(cx.timers.arm(cx.in_ms(timeout_ms), due));
     }
 }

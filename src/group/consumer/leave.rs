@@ -57,7 +57,7 @@ impl Groups {
             }
             group.remove(cx, &topics, member);
         });
-        self.conclude(id, None, out);
+        self.conclude(id, now, None, out);
     }
 }
 

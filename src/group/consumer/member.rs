@@ -5,12 +5,15 @@ use crate::base::ids::TopicId;
 use crate::base::timers::TimerKey;
 use crate::group::request::Caller;
 use crate::group::topics::Topics;
+use crate::wire::error::ErrorCode;
 use crate::wire::group::consumer_group_describe::{
     DescribedAssignment, DescribedConsumerGroupMember, DescribedTopicPartitions, member_type,
 };
 use crate::wire::group::consumer_group_heartbeat::{ConsumerGroupHeartbeatRequest, HeartbeatAssignment};
+use crate::wire::group::join_group::JoinGroupProtocol;
 use crate::wire::group::records::{
-    ConsumerGroupCurrentMemberAssignmentValue, ConsumerGroupMemberMetadataValue, StoredTopicPartitions, member_state,
+    ClassicMemberMetadata, ConsumerGroupCurrentMemberAssignmentValue, ConsumerGroupMemberMetadataValue,
+    StoredTopicPartitions, member_state,
 };
 use std::collections::BTreeSet;
 
@@ -57,6 +60,8 @@ pub(in crate::group) struct ConsumerMember {
     pub regex: String,
     pub rebalance_timeout_ms: i32,
     pub assignor: Option<String>,
+    /// What it said in JoinGroup, if it takes part by the classic protocol.
+    pub classic: Option<ClassicMemberMetadata>,
     /// What its heartbeats must carry; -2 = a static member that will be back.
     pub epoch: i32,
     /// The epoch before, accepted as well: the answer that told the new one may have been lost.
@@ -68,7 +73,7 @@ pub(in crate::group) struct ConsumerMember {
     pub revoking: Held,
     /// When it is given up.
     pub session: Option<TimerKey>,
-    /// When it must have given up its partitions.
+    /// When it must have given up its partitions; of a classic member when it must have joined or synced.
     pub rebalance: Option<TimerKey>,
 }
 
@@ -91,6 +96,7 @@ impl ConsumerMember {
             regex: String::new(),
             rebalance_timeout_ms: -1,
             assignor: None,
+            classic: None,
             epoch: 0,
             previous_epoch: 0,
             state: MemberState::Stable,
@@ -121,12 +127,22 @@ impl ConsumerMember {
         if let Some(names) = &request.subscribed_topic_names {
             subscription |= set(&mut self.topics, names.iter().cloned().collect());
         }
+        // From now on by the new protocol.
+        anything |= self.classic.take().is_some();
         if let Some(regex) = &request.subscribed_topic_regex {
             subscription |= set(&mut self.regex, regex.clone());
         }
         Changed {
             anything: anything | subscription,
             subscription,
+        }
+    }
+
+    /// The error for an epoch that is not the member's.
+    pub fn stale(&self) -> ErrorCode {
+        match self.classic {
+            None => ErrorCode::StaleMemberEpoch,
+            Some(_) => ErrorCode::IllegalGeneration,
         }
     }
 
@@ -140,7 +156,11 @@ impl ConsumerMember {
         let held = self.assigned.values().chain(self.revoking.values());
         let held: usize = held.map(|partitions| 32 + 8 * partitions.len()).sum();
         // Its id is a key of the group's maps, too; its target is about as large as what it holds.
-        size_of::<ConsumerMember>() + texts + 2 * self.id.len() + optional + topics + 2 * held
+        let protocols = self.classic.iter().flat_map(|classic| &classic.supported_protocols);
+        let protocols: usize = protocols
+            .map(|p| size_of::<JoinGroupProtocol>() + p.name.len() + p.metadata.len())
+            .sum();
+        size_of::<ConsumerMember>() + protocols + texts + 2 * self.id.len() + optional + topics + 2 * held
     }
 
     pub fn assignment(&self) -> HeartbeatAssignment {
@@ -159,7 +179,7 @@ impl ConsumerMember {
             subscribed_topic_regex: Some(self.regex.clone()),
             rebalance_timeout_ms: self.rebalance_timeout_ms,
             server_assignor: self.assignor.clone(),
-            classic: None,
+            classic: self.classic.clone(),
         }
     }
 
@@ -172,6 +192,7 @@ impl ConsumerMember {
         self.regex = stored.subscribed_topic_regex.unwrap_or_default();
         self.rebalance_timeout_ms = stored.rebalance_timeout_ms;
         self.assignor = stored.server_assignor;
+        self.classic = stored.classic;
     }
 
     pub fn to_current(&self) -> ConsumerGroupCurrentMemberAssignmentValue {
@@ -208,7 +229,10 @@ impl ConsumerMember {
             subscribed_topic_regex: Some(self.regex.clone()),
             assignment: described(assigned, topics),
             target_assignment: target,
-            member_type: member_type::CONSUMER,
+            member_type: match self.classic {
+                None => member_type::CONSUMER,
+                Some(_) => member_type::CLASSIC,
+            },
         }
     }
 }

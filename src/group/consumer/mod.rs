@@ -10,6 +10,8 @@
 
 mod admin;
 mod assign;
+mod classic;
+mod convert;
 pub(in crate::group) mod group;
 mod heartbeat;
 mod leave;
@@ -23,6 +25,7 @@ mod write;
 mod tests;
 
 pub use assign::Assignor;
+pub use classic::Migration;
 
 use crate::base::ids::TopicId;
 use crate::wire::error::ErrorCode;

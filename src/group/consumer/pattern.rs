@@ -39,7 +39,10 @@ fn compile(pattern: &str) -> Result<Regex, Refusal> {
     // On its own first: `a)(b` must not become valid by what is put around it.
     let whole = build(pattern).and_then(|_| build(&format!(r"\A(?:{pattern})\z")));
     whole.or_else(|error| {
-        let why = format!("The regular expression cannot be used: {error}");
+        // The lines before the last one draw where it is.
+        let error = error.to_string();
+        let why = error.lines().last().unwrap_or("error: no reason is given");
+        let why = format!("The regular expression cannot be used: {why}");
         refuse(ErrorCode::InvalidRegularExpression, why)
     })
 }

@@ -107,7 +107,10 @@ impl ConsumerGroup {
 
     /// A member that has to give partitions up has its rebalance timeout for it.
     pub(super) fn arm_rebalance(&mut self, cx: &mut Cx, id: &str) {
-        let Some(member) = self.members.get_mut(id) else { return };
+        // Classic members have their time to join instead.
+        let Some(member) = self.members.get_mut(id).filter(|member| member.classic.is_none()) else {
+            return;
+        };
         if let Some(timer) = member.rebalance.take() {
             cx.timers.cancel(timer);
         }

@@ -50,7 +50,10 @@ impl Groups {
     }
 
     /// Ends a call to a group: what it changed is written, and the reply leaves when that and all before it is durable.
-    pub(in crate::group) fn conclude(&mut self, id: &str, reply: Option<Reply>, out: &mut Outbox) {
+    pub(in crate::group) fn conclude(&mut self, id: &str, now: Now, reply: Option<Reply>, out: &mut Outbox) {
+        if self.may_downgrade(id) {
+            return self.downgrade(id, now, reply, out);
+        }
         let Some(group) = self.consumers.get_mut(id) else {
             return out.answers.extend(reply);
         };

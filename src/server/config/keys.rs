@@ -215,10 +215,6 @@ const IGNORED: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "groups are either of one protocol or of the other; an empty group changes when a member joins",
-        &["group.consumer.migration.policy"],
-    ),
-    (
         "share groups are not available yet",
         &[
             "group.share.enable",

@@ -2,6 +2,7 @@
 
 mod assigning;
 mod migration;
+mod online;
 mod random;
 mod rules;
 mod statics;
