@@ -4,9 +4,15 @@
 
 #[path = "cli/config.rs"]
 mod config;
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/group.rs"]
 mod group;
+#[path = "cli/quota.rs"]
+mod quota;
 mod support;
+#[path = "cli/top.rs"]
+mod top;
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -558,9 +564,12 @@ fn help_reads_as_agreed() {
         ("consume", &["consume", "--help"]),
         ("config", &["config", "--help"]),
         ("config-lint", &["config", "lint", "--help"]),
+        ("doctor-connect", &["doctor", "connect", "--help"]),
         ("group", &["group", "--help"]),
         ("group-lag", &["group", "lag", "--help"]),
         ("group-seek", &["group", "seek", "--help"]),
+        ("quota-set", &["quota", "set", "--help"]),
+        ("top", &["top", "--help"]),
     ] {
         let help = run(ringlog().args(args).env("COLUMNS", "100"), b"").ok();
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/help/{name}.txt"));

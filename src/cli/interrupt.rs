@@ -2,6 +2,10 @@
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often a pause looks at the flag.
+const LOOK: Duration = Duration::from_millis(100);
 
 static STOP: AtomicBool = AtomicBool::new(false);
 static INSTALL: Once = Once::new();
@@ -31,4 +35,13 @@ pub fn flag() -> &'static AtomicBool {
 /// True once the user asked to end.
 pub fn is_set() -> bool {
     STOP.load(Ordering::Relaxed)
+}
+
+/// Waits; `false` when the user asked to end.
+pub fn pause(interval: Duration) -> bool {
+    let until = Instant::now() + interval;
+    while Instant::now() < until && !is_set() {
+        std::thread::sleep(LOOK.min(until.saturating_duration_since(Instant::now())));
+    }
+    !is_set()
 }

@@ -10,6 +10,7 @@ pub mod config;
 pub mod consume;
 pub mod context;
 pub mod demo;
+pub mod doctor;
 pub mod encode;
 pub mod failure;
 pub mod group;
@@ -19,8 +20,10 @@ pub mod io;
 pub mod jsonl;
 pub mod output;
 pub mod produce;
+pub mod quota;
 pub mod start;
 pub mod template;
+pub mod top;
 pub mod topic;
 pub mod tune;
 pub mod version;
@@ -89,6 +92,9 @@ enum Command {
     Group(group::Args),
     Cluster(cluster::Args),
     Config(config::Args),
+    Quota(quota::Args),
+    Top(top::Args),
+    Doctor(doctor::Args),
     Inspect(inspect::Args),
     Tune(tune::Args),
     Io(io::Args),
@@ -106,6 +112,9 @@ impl Command {
             Command::Group(args) => group::run(args, context),
             Command::Cluster(args) => cluster::run(args, context),
             Command::Config(args) => config::run(args, context),
+            Command::Quota(args) => quota::run(args, context),
+            Command::Top(args) => top::run(args, context),
+            Command::Doctor(args) => doctor::run(args, context),
             Command::Inspect(args) => inspect::run(args, context),
             Command::Tune(args) => tune::run(args, context),
             Command::Io(args) => io::run(args, context),

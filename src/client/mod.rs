@@ -1,7 +1,7 @@
 //! A small blocking Kafka client: what the command line and the demo need to speak to any Kafka-compatible broker.
 //!
 //! Layers, lowest first: `address` and `error`; `conn` (one socket, negotiated versions); `cluster` (who leads what);
-//! `offsets`, `admin`, `configs`, `group`, `producer` and `consumer` (one use each). Every version sent lies inside what both sides know. Memory is bounded
+//! `offsets`, `admin`, `configs`, `group`, `quotas`, `producer` and `consumer` (one use each). Every version sent lies inside what both sides know. Memory is bounded
 //! by the frame limit and the batch sizes. It must not know the command line, and nothing in the broker imports it.
 
 pub mod address;
@@ -16,6 +16,7 @@ pub mod group;
 pub mod offsets;
 pub mod partitioner;
 pub mod producer;
+pub mod quotas;
 pub mod record;
 
 pub use address::Address;

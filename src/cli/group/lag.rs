@@ -9,10 +9,6 @@ use crate::cli::output::{self, Align};
 use crate::client::{ClientError, Cluster, group};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-
-/// How often a pause looks for Ctrl-C.
-const LOOK: Duration = Duration::from_millis(100);
 
 #[derive(Serialize)]
 struct Row {
@@ -43,22 +39,13 @@ pub(super) fn lag(args: &LagArgs, context: &Context) -> Result<(), Failure> {
             Err(Failure::Client(ClientError::Interrupted)) => return Ok(()),
             other => other?,
         }
-        if !pause(interval) {
+        if !interrupt::pause(interval) {
             return Ok(());
         }
         if context.format_or(Format::Table) == Format::Table {
             output::print("\n")?;
         }
     }
-}
-
-/// Waits; `false` when the user asked to end.
-fn pause(interval: Duration) -> bool {
-    let until = Instant::now() + interval;
-    while Instant::now() < until && !interrupt::is_set() {
-        std::thread::sleep(LOOK.min(until.saturating_duration_since(Instant::now())));
-    }
-    !interrupt::is_set()
 }
 
 fn once(args: &LagArgs, context: &Context, cluster: &mut Cluster) -> Result<(), Failure> {
