@@ -105,7 +105,6 @@ final class DataScripts {
             b.ask("epoch " + step[0] + " sequence " + step[1], ApiMessageType.PRODUCE, (s, i) -> to(b, ids[i], b.id, 0, sequenced(producer[i], step[0], step[1]), -1));
         b.ask("an id that nobody gave, from 5", ApiMessageType.PRODUCE, (s, i) -> to(b, ids[i], b.id, 0, sequenced(77_777, 0, 5), -1));
         b.ask("acks=1", ApiMessageType.PRODUCE, (s, i) -> to(b, ids[i], b.id, 0, sequenced(producer[i], 2, 3), 1));
-        b.ask("no epoch", ApiMessageType.PRODUCE, (s, i) -> to(b, ids[i], b.id, 0, sequenced(producer[i], -1, 0), -1));
     }
 
     private static MemoryRecords sequenced(long producer, int epoch, int sequence) {

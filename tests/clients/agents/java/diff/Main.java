@@ -106,7 +106,7 @@ final class Main {
             SCRIPTS.get(script).run(both);
             List<String> wrong = new ArrayList<>();
             for (Exchange e : both.exchanges)
-                for (String d : compare.differences(e.api.name, Side.json(e.ours, e.version), Side.json(e.theirs, e.version))) wrong.add(e.label + ": " + e.api.name + " " + d);
+                for (String d : compare.differences(e.api.name, e.label, Side.json(e.ours, e.version), Side.json(e.theirs, e.version))) wrong.add(e.label + ": " + e.api.name + " " + d);
             for (String w : wrong) System.out.println("# " + name + " " + w);
             return wrong.isEmpty() ? null : wrong.size() + " differ, first " + wrong.get(0);
         } catch (Exception | Error e) {

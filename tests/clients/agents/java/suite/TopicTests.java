@@ -106,7 +106,7 @@ final class TopicTests {
         String name = Env.topic(2);
         TopicDescription byName = described(name);
         TopicDescription byId = Env.ADMIN.describeTopics(TopicCollection.ofTopicIds(of(byName.topicId()))).allTopicIds().get().get(byName.topicId());
-        Env.equal(byName.partitions(), byId.partitions(), "partitions");
+        Env.equal(byName.partitions().stream().map(p -> p.partition() + " " + p.leader()).toList(), byId.partitions().stream().map(p -> p.partition() + " " + p.leader()).toList(), "leaders");
         Env.equal(name, byId.name(), "name");
         for (var p : byName.partitions()) Env.that(p.leader().id() == p.replicas().get(0).id() && p.isr().size() == 1, "a leader in sync: " + p);
         Env.fails(UnknownTopicOrPartitionException.class, () -> described(Env.unique("missing")));
