@@ -146,5 +146,52 @@ check producer-perf-acks-all perf all
 check producer-perf-acks-1 perf 1
 check producer-perf-lz4 perf all compression.type=lz4
 
+# Groups: a topic of their own with 100 records.
+group=group-$topic
+groups() { tool org.apache.kafka.tools.consumer.group.ConsumerGroupCommand --bootstrap-server "$BOOTSTRAP" "$@"; }
+
+verifiable_producer() {
+    topics --create --topic "$topic-group" --partitions 3 &&
+        tool org.apache.kafka.tools.VerifiableProducer --bootstrap-server "$BOOTSTRAP" --topic "$topic-group" --max-messages 100 &&
+        [ "$(grep -c '"name":"producer_send_success"' "$out/text")" = 100 ] && grep -q '"acked":100' "$out/text"
+}
+check verifiable-producer verifiable_producer
+
+console_group() {
+    tool org.apache.kafka.tools.consumer.ConsoleConsumer --bootstrap-server "$BOOTSTRAP" --topic "$topic-group" --group "$group" --from-beginning --max-messages 100 --timeout-ms 20000 &&
+        [ "$(sort -n "$out/text" | uniq | grep -c .)" = 100 ]
+}
+check console-consumer-group console_group
+
+groups_list() { groups --list && grep -qx "$group" "$out/text" && groups --list --state Empty && grep -q "^$group " "$out/text"; }
+check consumer-groups-list groups_list
+
+lag_of_all() { awk '$1 == group && $6 ~ /^[0-9]+$/ {n++; lag += $6} END {print n + 0, lag + 0}' group="$group" "$out/text"; }
+groups_describe() { groups --describe --group "$group" && [ "$(lag_of_all)" = "3 0" ]; }
+check consumer-groups-describe groups_describe
+
+groups_state() { groups --describe --group "$group" --state && grep -q "Empty" "$out/text"; }
+check consumer-groups-state groups_state
+
+groups_reset() { groups --group "$group" --topic "$topic-group" --reset-offsets --to-earliest --execute && groups --describe --group "$group" && [ "$(lag_of_all)" = "3 100" ]; }
+check consumer-groups-reset-offsets groups_reset
+
+verifiable_consumer() {
+    tool org.apache.kafka.tools.VerifiableConsumer --bootstrap-server "$BOOTSTRAP" --topic "$topic-group" --group-id "$group" --max-messages 100 --reset-policy earliest &&
+        grep -q '"name":"partitions_assigned"' "$out/text" && grep -q '"name":"offsets_committed"' "$out/text" && groups --describe --group "$group" && [ "$(lag_of_all)" = "3 0" ]
+}
+check verifiable-consumer verifiable_consumer
+
+groups_delete_offsets() { groups --group "$group" --topic "$topic-group:0" --delete-offsets && groups --describe --group "$group" && [ "$(lag_of_all | cut -d' ' -f1)" = 2 ]; }
+check consumer-groups-delete-offsets groups_delete_offsets
+
+groups_delete() { groups --delete --group "$group" && groups --list && ! grep -qx "$group" "$out/text"; }
+check consumer-groups-delete groups_delete
+
+consumer_perf() {
+    tool org.apache.kafka.tools.ConsumerPerformance --bootstrap-server "$BOOTSTRAP" --topic "$topic-group" --num-records 100 --timeout 20000 && grep -q ", 100, " "$out/text"
+}
+check consumer-perf consumer_perf
+
 delete_topic() { topics --delete --topic "$topic" && sleep 1 && topics --list && ! grep -qx "$topic" "$out/text"; }
 check topics-delete delete_topic

@@ -50,7 +50,7 @@ final class TopicScripts {
             }
             if (led) {
                 // A Kafka shows a topic a moment before it takes records.
-                Thread.sleep(150);
+                Thread.sleep(300);
                 return;
             }
             Thread.sleep(50);
