@@ -56,6 +56,21 @@ fn a_partition_takes_exactly_one_batch_of_format_2_24() {
     );
 }
 
+/// No checksum covers the byte of the format. A client sends again what was damaged, and gives up on what is invalid.
+#[test]
+fn a_format_that_does_not_exist_is_damage_24() {
+    let mut rig = Rig::new();
+    let topic = rig.topic(1, &[]);
+    let batch = at(&[rig.now_ms()]);
+    for magic in [3, 0xFD] {
+        let mut damaged = batch.clone();
+        damaged[16] = magic;
+        let code = answer(&mut rig, 9, &topic, &damaged);
+        assert_eq!(code, refused(ErrorCode::CorruptMessage), "magic {magic}");
+    }
+    assert_eq!(answer(&mut rig, 9, &topic, &batch), (ErrorCode::None, 0, -1, 0));
+}
+
 #[test]
 fn zstd_needs_produce_7_24() {
     let mut rig = Rig::new();

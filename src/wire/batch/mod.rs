@@ -150,8 +150,8 @@ impl<'a> BatchView<'a> {
     /// Takes the `records` field of a Produce request: exactly one batch with magic 2 that fills the slice.
     ///
     /// # Errors
-    /// CORRUPT_MESSAGE for inconsistent lengths, INVALID_RECORD for no batch, more than one, or an older format (as
-    /// `ProduceRequest.validateRecords`).
+    /// CORRUPT_MESSAGE for inconsistent lengths and formats that do not exist, INVALID_RECORD for no batch, more than one,
+    /// or an older format (as `ProduceRequest.validateRecords`).
     pub fn parse(bytes: &'a [u8]) -> Result<BatchView<'a>, Refusal> {
         if bytes.is_empty() {
             return invalid("no record batch; each partition takes exactly one");
@@ -168,7 +168,8 @@ impl<'a> BatchView<'a> {
     /// The batch at the start of `bytes`, which may go on behind it.
     ///
     /// # Errors
-    /// CORRUPT_MESSAGE when it is cut short or its length is impossible, INVALID_RECORD for an older format.
+    /// CORRUPT_MESSAGE when it is cut short, its length is impossible or its format does not exist (as
+    /// `ByteBufferLogInputStream`), INVALID_RECORD for an older format.
     pub fn first_of(bytes: &'a [u8]) -> Result<BatchView<'a>, Refusal> {
         let Some(start) = bytes.first_chunk::<{ MAGIC_AT + 1 }>() else {
             return corrupt(format!("{} bytes are no record batch", bytes.len()));
@@ -179,11 +180,19 @@ impl<'a> BatchView<'a> {
             let have = bytes.len() - LENGTH_PREFIX;
             return corrupt(format!("the batch declares {length} bytes, {have} are there"));
         }
-        if start[MAGIC_AT] != 2 {
-            let magic = start[MAGIC_AT];
-            return invalid(format!(
-                "record format {magic} is not supported: produce with format 2 (Kafka 0.11 or newer)"
-            ));
+        // The checksum does not cover this byte: what names no format was damaged, and is whole when it is sent again.
+        match start[MAGIC_AT] {
+            2 => {}
+            old @ (0 | 1) => {
+                return invalid(format!(
+                    "record format {old} is not supported: produce with format 2 (Kafka 0.11 or newer)"
+                ));
+            }
+            unknown => {
+                return corrupt(format!(
+                    "there is no record format {unknown}: the batch was damaged on its way"
+                ));
+            }
         }
         let bytes = bytes.get(..whole).unwrap_or_default();
         match BatchInfo::peek(bytes) {

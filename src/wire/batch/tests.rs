@@ -49,10 +49,16 @@ fn exactly_one_batch_of_format_2_is_taken() {
     assert_eq!(code(BatchView::parse(&[])), ErrorCode::InvalidRecord);
     let twice = [&batch[..], &batch[..]].concat();
     assert_eq!(code(BatchView::parse(&twice)), ErrorCode::InvalidRecord);
-    for magic in [0u8, 1, 3, 255] {
-        let mut old = batch.clone();
-        old[16] = magic;
-        assert_eq!(code(BatchView::parse(&old)), ErrorCode::InvalidRecord, "magic {magic}");
+    let formats = [
+        (0u8, ErrorCode::InvalidRecord),
+        (1, ErrorCode::InvalidRecord),
+        (3, ErrorCode::CorruptMessage),
+        (255, ErrorCode::CorruptMessage),
+    ];
+    for (magic, error) in formats {
+        let mut other = batch.clone();
+        other[16] = magic;
+        assert_eq!(code(BatchView::parse(&other)), error, "magic {magic}");
     }
     for len in 1..batch.len() {
         assert_eq!(

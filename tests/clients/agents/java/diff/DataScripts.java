@@ -21,6 +21,7 @@ final class DataScripts {
         Main.script("produce", ApiMessageType.PRODUCE, DataScripts::produce);
         Main.script("produce-idempotent", ApiMessageType.PRODUCE, DataScripts::idempotent);
         Main.script("fetch", ApiMessageType.FETCH, DataScripts::fetch);
+        Main.script("fetch-limits", ApiMessageType.FETCH, DataScripts::limits);
         Main.script("fetch-sessions", ApiMessageType.FETCH, DataScripts::sessions);
         Main.script("list-offsets", ApiMessageType.LIST_OFFSETS, DataScripts::listOffsets);
         Main.script("offset-for-leader-epoch", ApiMessageType.OFFSET_FOR_LEADER_EPOCH, DataScripts::epochs);
@@ -160,6 +161,28 @@ final class DataScripts {
         }
     }
 
+    /** How much comes of four batches of 508 bytes in two partitions. */
+    static void limits(Main.Both b) throws Exception {
+        Uuid[] ids = filled(b);
+        putByName(b, b.id, 1, batch(4, 100));
+        for (int all : new int[] {0, -1, 507, 508, 509, 1100, 5000})
+            b.ask("at most " + all, ApiMessageType.FETCH, (s, i) -> from(b, ids[i], b.id, 0, 0, 1, 0).setMaxBytes(all));
+        for (int each : new int[] {0, -1, 507, 600, 1016, 1020, 5000}) {
+            b.ask("at most " + each + " of a partition", ApiMessageType.FETCH, (s, i) -> {
+                var request = from(b, ids[i], b.id, 0, 0, 1, 0);
+                request.topics().get(0).partitions().forEach(p -> p.setPartitionMaxBytes(each));
+                return request;
+            });
+        }
+        b.ask("min bytes that never come", ApiMessageType.FETCH, (s, i) -> from(b, ids[i], b.id, 0, 0).setMinBytes(1 << 20).setMaxWaitMs(50));
+        b.ask("a partition twice", ApiMessageType.FETCH, (s, i) -> from(b, ids[i], b.id, 0, 0, 0, 4));
+        b.ask("no topics", ApiMessageType.FETCH, (s, i) -> from(b, ids[i], b.id, 0, 0).setTopics(of()));
+        b.ask("as a follower of nobody", ApiMessageType.FETCH, (s, i) -> {
+            var request = from(b, ids[i], b.id, 0, 0);
+            return b.version < 15 ? request.setReplicaId(77) : request.setReplicaState(new FetchRequestData.ReplicaState().setReplicaId(77));
+        });
+    }
+
     private static FetchRequestData epoch(FetchRequestData request, int epoch) {
         request.topics().get(0).partitions().get(0).setCurrentLeaderEpoch(epoch);
         return request;
@@ -198,6 +221,11 @@ final class DataScripts {
             list(b, "its epoch", b.id, 0, -1, 0);
             list(b, "an epoch to come", b.id, 0, -1, 9);
         }
+        if (b.version >= 2) {
+            for (long time : new long[] {-1, -2, BEGAN}) b.ask("read committed, time " + Math.min(time, 1), ApiMessageType.LIST_OFFSETS, (s, i) -> listing(b, b.id, 0, time, -1).setIsolationLevel((byte) 1));
+        }
+        b.ask("as a follower of nobody", ApiMessageType.LIST_OFFSETS, (s, i) -> listing(b, b.id, 0, -1, -1).setReplicaId(77));
+        b.ask("no topics", ApiMessageType.LIST_OFFSETS, (s, i) -> new ListOffsetsRequestData().setReplicaId(-1));
         b.ask("a partition twice", ApiMessageType.LIST_OFFSETS, (s, i) -> {
             var p = new ListOffsetsPartition().setPartitionIndex(0).setTimestamp(-1);
             return new ListOffsetsRequestData().setReplicaId(-1).setTopics(of(new ListOffsetsTopic().setName(b.id).setPartitions(of(p, p.duplicate()))));
@@ -205,11 +233,13 @@ final class DataScripts {
     }
 
     private static void list(Main.Both b, String label, String topic, int partition, long time, int epoch) throws Exception {
-        b.ask(label, ApiMessageType.LIST_OFFSETS, (s, i) -> {
-            var p = new ListOffsetsPartition().setPartitionIndex(partition).setTimestamp(time);
-            if (b.version >= 4) p.setCurrentLeaderEpoch(epoch);
-            return new ListOffsetsRequestData().setReplicaId(-1).setTopics(of(new ListOffsetsTopic().setName(topic).setPartitions(of(p))));
-        });
+        b.ask(label, ApiMessageType.LIST_OFFSETS, (s, i) -> listing(b, topic, partition, time, epoch));
+    }
+
+    private static ListOffsetsRequestData listing(Main.Both b, String topic, int partition, long time, int epoch) {
+        var p = new ListOffsetsPartition().setPartitionIndex(partition).setTimestamp(time);
+        if (b.version >= 4) p.setCurrentLeaderEpoch(epoch);
+        return new ListOffsetsRequestData().setReplicaId(-1).setTopics(of(new ListOffsetsTopic().setName(topic).setPartitions(of(p))));
     }
 
     static void epochs(Main.Both b) throws Exception {

@@ -26,6 +26,7 @@ final class TopicScripts {
         Main.script("alter-configs", ApiMessageType.ALTER_CONFIGS, TopicScripts::alterConfigs);
         Main.script("describe-cluster", ApiMessageType.DESCRIBE_CLUSTER, b -> b.ask("with operations", ApiMessageType.DESCRIBE_CLUSTER, (s, i) -> new DescribeClusterRequestData().setIncludeClusterAuthorizedOperations(true)));
         Main.script("describe-topic-partitions", ApiMessageType.DESCRIBE_TOPIC_PARTITIONS, TopicScripts::describeTopicPartitions);
+        Main.script("sasl-handshake", ApiMessageType.SASL_HANDSHAKE, b -> b.ask("on a plain listener", ApiMessageType.SASL_HANDSHAKE, (s, i) -> new SaslHandshakeRequestData().setMechanism("PLAIN")));
         Main.script("describe-acls", ApiMessageType.DESCRIBE_ACLS, b -> b.ask("any", ApiMessageType.DESCRIBE_ACLS, (s, i) -> new DescribeAclsRequestData().setResourceTypeFilter((byte) 1).setPatternTypeFilter((byte) (b.version > 0 ? 1 : 3)).setOperation((byte) 1).setPermissionType((byte) 1)));
     }
 
