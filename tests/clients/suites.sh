@@ -11,7 +11,7 @@ trap 'echo "suites.sh: line $LINENO failed" >&2; echo "suites: 0 passed, 1 wrong
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 work=$here/.work
-ALL="kafka-python librdkafka librdkafka-noautocreate java differential franz-go rust-rdkafka rskafka node"
+ALL="kafka-python librdkafka librdkafka-noautocreate java differential franz-go node"
 
 say() { echo "== $*" >&2; }
 die() {
@@ -140,33 +140,6 @@ prepare_franz_go() {
     echo "${version#v}" >"$home/version"
     echo "$version" >"$home/stamp"
 }
-
-# rust_suite NAME CRATE VERSION [CARGO OPTION...]: its integration tests as programs.
-rust_suite() {
-    local home=$work/suites/$1 name=$2 version=$3 source
-    shift 3
-    made "$home" "$version" && return
-    source=$(crate "$name" "$version")
-    cp -a "$source" "$home/source"
-    echo "[workspace]" >>"$home/source/Cargo.toml"
-    say "compiling $name's tests"
-    (cd "$home/source" && cargo test --no-run --tests --message-format json --target-dir "$work/suites/rust-target" "$@" 2>>"$work/suites.log") >"$home/messages" ||
-        die "compiling $name's tests failed, see $work/suites.log"
-    python3 - "$home/messages" >"$home/programs" <<'PYTHON'
-import json, sys
-for line in open(sys.argv[1]):
-    m = json.loads(line)
-    if m.get("executable") and m["target"]["kind"] == ["test"]:
-        print(m["target"]["name"], m["executable"])
-PYTHON
-    echo "$version" >"$home/version"
-    echo "$version" >"$home/stamp"
-}
-prepare_rust_rdkafka() {
-    need cmake cmake
-    rust_suite rust-rdkafka rdkafka 0.39.0
-}
-prepare_rskafka() { rust_suite rskafka rskafka 0.6.0 --all-features; }
 
 # Node 22.22 or newer (what @platformatic/kafka asks for) from PyPI.
 prepare_node() {

@@ -27,8 +27,9 @@ def answers(host, port):
 class Broker:
     """One `ringlog start` process."""
 
-    # Exit codes of an orderly end.
+    # Exit codes of an orderly end, and seconds for a start.
     clean = (0,)
+    patience = 20
 
     def __init__(self, binary, data_dir, log_dir, environment=None):
         self.command = [binary, "start", "--data-dir", os.path.join(data_dir, "data")]
@@ -47,7 +48,7 @@ class Broker:
         self.log = open(self.log_path, "ab")
         self.child = subprocess.Popen(command, stdout=self.log, stderr=self.log, env=self.environment, start_new_session=True)
         host, port = address.split(":")
-        for _ in range(200):
+        for _ in range(10 * self.patience):
             if self.child.poll() is not None:
                 break
             if answers(host, int(port)):

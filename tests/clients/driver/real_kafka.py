@@ -26,8 +26,9 @@ group.share.enable=true
 class RealKafka(Broker):
     """The same interface as `Broker`; `jars` is the directory with kafka_2.13 and all it needs; `environment` holds KAFKA_* settings."""
 
-    # A JVM says which signal ended it.
+    # A JVM says which signal ended it, and takes its time on a busy machine.
     clean = (0, 143)
+    patience = 90
 
     def __init__(self, jars, data_dir, log_dir, environment):
         super().__init__("", data_dir, log_dir)

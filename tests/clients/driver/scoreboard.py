@@ -16,9 +16,9 @@ from real_kafka import RealKafka
 from suite_base import Context
 from suite_kafka_python import KafkaPython
 from suite_librdkafka import Librdkafka, LibrdkafkaNoAutoCreate
-from suite_programs import Differential, FranzGo, JavaClient, Node, Rskafka, RustRdkafka
+from suite_programs import Differential, FranzGo, JavaClient, Node
 
-SUITES = {s.name: s for s in (KafkaPython, Librdkafka, LibrdkafkaNoAutoCreate, JavaClient, Differential, FranzGo, RustRdkafka, Rskafka, Node)}
+SUITES = {s.name: s for s in (KafkaPython, Librdkafka, LibrdkafkaNoAutoCreate, JavaClient, Differential, FranzGo, Node)}
 
 
 def options_of(argv):

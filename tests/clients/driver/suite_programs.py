@@ -1,4 +1,4 @@
-"""Suites compiled to programs that can list their tests and run one: Go's and Rust's test binaries; and programs that print TAP."""
+"""Suites compiled to programs that can list their tests and run one, such as Go's test binaries; and programs that print TAP."""
 
 import glob
 import json
@@ -88,48 +88,6 @@ class FranzGo(TestBinaries):
     def first_complaint(output):
         found = re.search(r"^\s+\w+_test\.go:\d+: (.*)$", output, re.M) or re.search(r"^panic: (.*)$", output, re.M)
         return found.group(1)[:300] if found else "failed"
-
-
-class RustTests(TestBinaries):
-    """Integration tests of a crate; `programs` is a file of lines `label path` that the preparation writes."""
-
-    def version(self, ctx):
-        with open(os.path.join(ctx.home, "version")) as f:
-            return f.read().strip()
-
-    def programs(self, ctx):
-        with open(os.path.join(ctx.home, "programs")) as f:
-            pairs = [line.split() for line in f]
-        return {label: ([path], os.path.join(ctx.home, "source")) for label, path in pairs}
-
-    def listed(self, ctx, label, command, folder):
-        _, output, _ = ctx.run([*command, "--list", "--format", "terse"], f"list-{label}", 60, folder)
-        return [line[: -len(": test")] for line in output.splitlines() if line.endswith(": test")]
-
-    def one(self, test):
-        return ["--exact", test, "--include-ignored", "--test-threads", "1"]
-
-    def judge(self, test, code, output, seconds):
-        if code in (0, None):
-            return ended(code, output, seconds, self.seconds)
-        found = re.search(r"panicked at [^\n]*\n([^\n]*)", output)
-        return "failed", (found.group(1) if found else "failed")[:300]
-
-
-class RustRdkafka(RustTests):
-    name = "rust-rdkafka"
-    origin = "crate rdkafka, `tests/`"
-
-    def variables(self, ctx):
-        return {"KAFKA_HOST": ctx.address, "KAFKA_VERSION": "4.0"}
-
-
-class Rskafka(RustTests):
-    name = "rskafka"
-    origin = "crate rskafka, `tests/`"
-
-    def variables(self, ctx):
-        return {"TEST_INTEGRATION": "1", "TEST_BROKER_IMPL": "kafka", "KAFKA_CONNECT": ctx.address}
 
 
 class Tap(Suite):
