@@ -38,7 +38,7 @@ const NARROW: &[(&str, &[&str])] = &[
     ("group", &["base", "wire", "partition"]),
     ("session", &["base"]),
     ("dispatch", &["base", "wire", "session"]),
-    ("jobs", &["base"]),
+    ("jobs", &["base", "log"]),
     ("background", &["base", "jobs", "reactor"]),
     ("tune", &["base", "reactor"]),
     ("client", &["base", "wire"]),

@@ -11,6 +11,7 @@ use ringlog::controller::machine::{Controller, ControllerConfig};
 use ringlog::controller::record::MetaRecord;
 use ringlog::log::journal::JournalConfig;
 use ringlog::log::recovery::{JournalFile, Recovered, recover};
+use ringlog::partition::clean::CleanerConfig;
 use ringlog::partition::store::StoreConfig;
 use ringlog::shard::out::Out;
 use ringlog::shard::shard::{Shard, ShardConfig};
@@ -85,6 +86,7 @@ fn start(found: Recovered) {
         mark_after_ms: 1000,
         disk_reserve_bytes: 0,
         segment_bytes_max: u64::MAX,
+        cleaner: CleanerConfig::default(),
     };
     let config = ShardConfig {
         id: ShardId(0),

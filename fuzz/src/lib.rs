@@ -175,6 +175,7 @@ pub fn draw_checkpoint(draw: &mut Draw) -> Checkpoint {
                 created_ms: draw.number(),
                 life: draw.number() as u64,
                 sealed: draw.byte() & 1 == 1,
+                compacted: false,
             });
         }
         for _ in 0..shape / 16 % 3 {

@@ -17,6 +17,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Largest file that is read as a whole.
@@ -32,14 +33,17 @@ const PAUSE_MIN: Duration = Duration::from_millis(1);
 pub struct Root {
     path: PathBuf,
     known_dirs: RefCell<BTreeSet<String>>,
+    /// Long work is to end.
+    stopping: Arc<AtomicBool>,
 }
 
 impl Root {
-    /// For the data directory at `path`.
-    pub fn new(path: PathBuf) -> Root {
+    /// For the data directory at `path`. Once `stopping` is set, long work ends.
+    pub fn new(path: PathBuf, stopping: Arc<AtomicBool>) -> Root {
         Root {
             path,
             known_dirs: RefCell::new(BTreeSet::new()),
+            stopping,
         }
     }
 }
@@ -54,6 +58,8 @@ pub struct JobFiles {
     /// What the job hands to its shard.
     result: RefCell<Option<(FileId, Arc<OwnedFd>)>>,
     deleted_bytes: Cell<u64>,
+    /// Moved by paced work since the last pause.
+    moved_bytes: Cell<u64>,
 }
 
 /// An open file: one of ours, or the shard's.
@@ -88,11 +94,12 @@ impl JobFiles {
             opened: RefCell::new(Vec::new()),
             result: RefCell::new(None),
             deleted_bytes: Cell::new(0),
+            moved_bytes: Cell::new(0),
         }
     }
 
     /// Closes all files; what the job bound stays open for the shard.
-    pub async fn close(self) -> Option<(FileId, Arc<OwnedFd>)> {
+    pub async fn close_all(self) -> Option<(FileId, Arc<OwnedFd>)> {
         let opened = self.opened.take();
         for file in opened {
             // Only a write could lose something at close, and all writes were flushed.
@@ -172,6 +179,16 @@ impl Files for JobFiles {
         let written = file.write_at(buffer, at).await.map_err(errno)?;
         if written == data.len() { Ok(()) } else { Err(Errno::EIO) }
     }
+    async fn read_at(&self, file: &Handle, at: u64, len: usize) -> FileResult<Bytes> {
+        let Handle::Own(file) = file else {
+            return Err(Errno::EBADF);
+        };
+        let read = file.read_at_aligned(at, len).await.map_err(errno)?;
+        if read.len() < len {
+            return Err(Errno::EIO);
+        }
+        Ok(Bytes::copy_from_slice(&read[..len]))
+    }
     async fn read_all(&self, file: &Handle) -> FileResult<Bytes> {
         let Handle::Own(file) = file else {
             return Err(Errno::EBADF);
@@ -250,6 +267,27 @@ impl Files for JobFiles {
             glommio::executor().yield_if_needed().await;
         }
     }
+    async fn pace(&self, bytes: u64, per_second: u64) {
+        self.moved_bytes.set(self.moved_bytes.get() + bytes);
+        let Some(ns) = (u128::from(self.moved_bytes.get()) * 1_000_000_000).checked_div(u128::from(per_second)) else {
+            return;
+        };
+        let pause = Duration::from_nanos(ns as u64);
+        if pause >= PAUSE_MIN {
+            self.moved_bytes.set(0);
+            sleep(pause).await;
+        }
+    }
+    fn is_stopping(&self) -> bool {
+        self.root.stopping.load(Ordering::Relaxed)
+    }
+    async fn close(&self, file: Handle) {
+        if let Handle::Own(file) = file {
+            self.opened.borrow_mut().retain(|open| !Rc::ptr_eq(open, &file));
+            // Only a write could lose something at close, and what counts was flushed.
+            let _ = file.close_rc().await;
+        }
+    }
     fn bound(&self, file: FileId) -> Option<Handle> {
         let (id, fd) = self.given.as_ref()?;
         (*id == file).then(|| Handle::Shard(fd.clone()))
@@ -301,12 +339,12 @@ pub async fn try_direct(dir: PathBuf) -> Result<(), Refusal> {
         Err(Errno(libc::ENOSPC | libc::EDQUOT)) if dir.join(EXISTING).exists() => name = FilePath(EXISTING.into()),
         filled => filled.map_err(|errno| refuse("write", errno))?,
     }
-    let files = JobFiles::new(Rc::new(Root::new(dir)), None);
+    let files = JobFiles::new(Rc::new(Root::new(dir, Arc::default())), None);
     let read = match files.open(&name).await {
         Ok(handle) => files.read_all(&handle).await,
         Err(errno) => Err(errno),
     };
-    files.close().await;
+    files.close_all().await;
     let gone = path.clone();
     let _ = blocking(move || std::fs::remove_file(gone)).await;
     read.map(drop).map_err(|errno| refuse("read directly from", errno))

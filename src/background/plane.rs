@@ -94,7 +94,8 @@ pub fn start(config: BackgroundConfig) -> Result<Background, Refusal> {
             // SAFETY: a string that ends in a zero byte.
             unsafe { libc::prctl(libc::PR_SET_NAME, c"background".as_ptr()) };
             let _ = give.send(Ok(()));
-            executor.run(serve(queue, Rc::new(Root::new(config.data_dir))));
+            let root = Root::new(config.data_dir, queue.stopping.clone());
+            executor.run(serve(queue, Rc::new(root)));
         })
     };
     let thread = thread.map_err(|error| Refusal {
@@ -157,16 +158,19 @@ enum Class {
     Prepare,
     /// Deletion.
     Retention,
+    /// Compaction: `log.cleaner.threads` is 1.
+    Clean,
 }
 
 impl Class {
-    const ALL: [Class; 3] = [Class::Prompt, Class::Prepare, Class::Retention];
+    const ALL: [Class; 4] = [Class::Prompt, Class::Prepare, Class::Retention, Class::Clean];
 
     fn of(work: &Work) -> Class {
         match work {
             Work::Job(request) => match &request.job {
                 Job::CreateSegment { .. } | Job::Extend { .. } | Job::PrepareJournal { .. } => Class::Prepare,
                 Job::DeleteFiles { .. } | Job::Truncate { .. } => Class::Retention,
+                Job::Compact(_) => Class::Clean,
                 Job::Open { .. }
                 | Job::WriteFile { .. }
                 | Job::ReadFile { .. }
@@ -181,6 +185,7 @@ impl Class {
             Class::Prompt => 1000,
             Class::Prepare => 500,
             Class::Retention => 200,
+            Class::Clean => 100,
         }
     }
     /// Jobs under way at once. Flushes of many small jobs share one file-system commit, so some width pays.
@@ -189,6 +194,7 @@ impl Class {
             Class::Prompt => 16,
             Class::Prepare => 32,
             Class::Retention => 2,
+            Class::Clean => 1,
         }
     }
 }
@@ -288,7 +294,7 @@ async fn heartbeat(desk: Rc<RefCell<Desk>>) {
     desk.borrow_mut().beating = false;
 }
 
-fn start_all(desk: &Rc<RefCell<Desk>>, handles: &[TaskQueueHandle; 3], root: &Rc<Root>) {
+fn start_all(desk: &Rc<RefCell<Desk>>, handles: &[TaskQueueHandle; Class::ALL.len()], root: &Rc<Root>) {
     loop {
         let Some((class, work)) = desk.borrow_mut().next() else {
             return;
@@ -320,7 +326,7 @@ async fn run_job(request: JobRequest, root: Rc<Root>) {
     };
     let files = JobFiles::new(root, given);
     let mut result = jobs::run(&request.job, &files).await;
-    let file = files.close().await;
+    let file = files.close_all().await;
     let opens = matches!(
         request.job,
         Job::CreateSegment { .. } | Job::Open { .. } | Job::PrepareJournal { .. }

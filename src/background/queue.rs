@@ -4,6 +4,7 @@ use crate::base::effect::Job;
 use crate::reactor::{JobRequest, JobRunner};
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
@@ -27,7 +28,7 @@ impl Work {
                 | Job::PrepareJournal { path, .. }
                 | Job::WriteFile { path, .. }
                 | Job::ReadFile { path } => Some(&path.0),
-                Job::FlushNames { .. } | Job::DeleteFiles { .. } | Job::DiskSpace => None,
+                Job::FlushNames { .. } | Job::DeleteFiles { .. } | Job::Compact(_) | Job::DiskSpace => None,
             },
             Work::Retire(_) => None,
         }
@@ -47,6 +48,8 @@ struct State {
 pub struct Queue {
     state: Mutex<State>,
     filled: Condvar,
+    /// Long work is to end: set when the queue is closed.
+    pub(super) stopping: Arc<AtomicBool>,
 }
 
 impl Queue {
@@ -68,6 +71,7 @@ impl Queue {
 
     /// No more work is taken; what waits is dropped (its shards have ended).
     pub fn close(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
         let mut state = self.state();
         state.closed = true;
         state.waiting.clear();

@@ -3,6 +3,7 @@
 //! Rules: effects of one round are submitted together after `settle`; completions may come in any order; each completing
 //! effect carries a key that is never reused, so that a late completion is a checked no-op.
 
+use crate::base::compaction::{Compacted, Compaction};
 use crate::base::ids::{ConnId, FileId, IoKey, JobKey};
 use bytes::{Bytes, BytesMut};
 
@@ -166,6 +167,9 @@ pub enum Job {
         /// Directories to remove when empty, in this order.
         directories: Vec<FilePath>,
     },
+    /// Write segments anew without superseded records, into files of new names, complete, flushed and named. The old ones stay; nothing
+    /// refers to the new ones before a checkpoint does.
+    Compact(Box<Compaction>),
     /// Ask for the file system's space.
     DiskSpace,
 }
@@ -177,6 +181,8 @@ pub enum JobResult {
     Done,
     /// The content asked for.
     Content(Bytes),
+    /// The segments that `Compact` made.
+    Compacted(Box<Compacted>),
     /// Bytes of the file system that are free to us, and its size.
     Space {
         /// Free bytes.

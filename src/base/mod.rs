@@ -3,6 +3,7 @@
 //! Bottom layer: imports nothing from the rest of the crate. Knows no protocol, no file format, no system call.
 
 pub mod buf;
+pub mod compaction;
 pub mod effect;
 pub mod ids;
 pub mod log_limit;

@@ -41,6 +41,12 @@ pub enum Planted {
     CommitAckEarly,
     /// A coordinator serves before the whole of its log is replayed.
     ServesWhileLoading,
+    /// Compacted segments' predecessors go before a checkpoint names their successors.
+    OldSegmentsEarly,
+    /// Compaction drops tombstones at once.
+    TombstoneDroppedEarly,
+    /// Compaction takes a record for superseded when an earlier one of its key is known.
+    FirstValueKept,
 }
 
 /// Every bug there is.
@@ -62,6 +68,9 @@ pub const ALL: &[Planted] = &[
     Planted::ProducersNotReplayed,
     Planted::CommitAckEarly,
     Planted::ServesWhileLoading,
+    Planted::OldSegmentsEarly,
+    Planted::TombstoneDroppedEarly,
+    Planted::FirstValueKept,
 ];
 
 #[cfg(feature = "planted-bugs")]

@@ -206,6 +206,24 @@ const LOOPS: &Rows = &[
 
 const STORAGE: &Rows = &[
     (
+        "ringlog_cleaner_runs_total",
+        "Compactions of a stretch of a partition.",
+        |m| m.cleaner_runs,
+    ),
+    ("ringlog_cleaner_read_bytes_total", "Bytes read by compaction.", |m| {
+        m.cleaner_read_bytes
+    }),
+    (
+        "ringlog_cleaner_written_bytes_total",
+        "Bytes written by compaction.",
+        |m| m.cleaner_written_bytes,
+    ),
+    (
+        "ringlog_cleaner_max_dirty_percent",
+        "Largest share of uncompacted bytes of any compacted partition.",
+        |m| m.cleaner_dirty_percent,
+    ),
+    (
         "ringlog_disk_written_bytes_total",
         "Bytes written, journal and segments.",
         |m| m.disk_written_bytes,

@@ -158,6 +158,14 @@ pub struct TopicConfig {
     pub cleanup_delete: bool,
     /// `cleanup.policy` contains `compact`: records need keys.
     pub cleanup_compact: bool,
+    /// `delete.retention.ms`.
+    pub delete_retention_ms: i64,
+    /// `min.compaction.lag.ms`.
+    pub min_compaction_lag_ms: i64,
+    /// `max.compaction.lag.ms`.
+    pub max_compaction_lag_ms: i64,
+    /// `min.cleanable.dirty.ratio` in millionths.
+    pub min_cleanable_ppm: u32,
     /// `file.delete.delay.ms`.
     pub file_delete_delay_ms: i64,
 }
@@ -176,6 +184,10 @@ impl Default for TopicConfig {
             compression: None,
             cleanup_delete: true,
             cleanup_compact: false,
+            delete_retention_ms: 86_400_000,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
+            min_cleanable_ppm: 500_000,
             file_delete_delay_ms: 60_000,
         }
     }

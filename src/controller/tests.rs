@@ -299,7 +299,6 @@ fn configs_are_known_legal_and_honoured_or_refused_with_text_88_96() {
             "Never",
             "String must be one of: CreateTime, LogAppendTime",
         ),
-        ("cleanup.policy", "compact", "compaction is not available yet"),
         ("cleanup.policy", "shred", "String must be one of: compact, delete"),
         ("write.caching", "true", "waits for stable storage"),
         ("remote.storage.enable", "true", "tiered storage is not available"),
@@ -310,7 +309,7 @@ fn configs_are_known_legal_and_honoured_or_refused_with_text_88_96() {
     }
     for (n, (key, value)) in [
         ("flush.messages", "1"),
-        ("cleanup.policy", "delete"),
+        ("cleanup.policy", "compact,delete"),
         ("compression.type", "zstd"),
         ("preallocate", "TRUE"),
         ("segment.bytes", "1048576"),

@@ -24,6 +24,10 @@ impl Errno {
     pub const ENOSPC: Errno = Errno(28);
     /// The directory has entries.
     pub const ENOTEMPTY: Errno = Errno(39);
+    /// What is stored is damaged.
+    pub const EUCLEAN: Errno = Errno(117);
+    /// The node is about to end.
+    pub const ECANCELED: Errno = Errno(125);
 }
 
 /// Outcome of a step.
@@ -56,6 +60,8 @@ pub trait Files {
     async fn set_size(&self, file: &Self::Handle, bytes: u64) -> FileResult<()>;
     /// Writes all of `data` (whole blocks) at `at` (block-aligned); a short write is an error.
     async fn write_at(&self, file: &Self::Handle, at: u64, data: Bytes) -> FileResult<()>;
+    /// Reads `len` bytes (whole blocks) at `at` (block-aligned), all of them.
+    async fn read_at(&self, file: &Self::Handle, at: u64, len: usize) -> FileResult<Bytes>;
     /// Reads the whole file.
     async fn read_all(&self, file: &Self::Handle) -> FileResult<Bytes>;
     /// Makes content, size and allocation durable.
@@ -77,6 +83,12 @@ pub trait Files {
     async fn space(&self) -> FileResult<(u64, u64)>;
     /// A pause between two parts of long work, so that others get their turn and deletes are spread over time.
     async fn breathe(&self);
+    /// `bytes` were read or written by work that is to move at most `per_second`: a pause when it is ahead of that. 0 = no limit.
+    async fn pace(&self, bytes: u64, per_second: u64);
+    /// True when long work should end: what it has made so far does not count.
+    fn is_stopping(&self) -> bool;
+    /// Closes a file that the job opened, before the job ends.
+    async fn close(&self, file: Self::Handle);
     /// The open file of an id, if it is bound.
     fn bound(&self, file: FileId) -> Option<Self::Handle>;
     /// Hands an open file to the shard under this id.

@@ -42,6 +42,8 @@ pub struct MemFiles {
     disk: RefCell<Disk>,
     steps_left: Cell<u32>,
     capacity: u64,
+    /// Long work is to end.
+    pub stopping: Cell<bool>,
 }
 
 impl MemFiles {
@@ -51,6 +53,7 @@ impl MemFiles {
             disk: RefCell::new(disk),
             steps_left: Cell::new(steps),
             capacity: 64 << 20,
+            stopping: Cell::new(false),
         }
     }
 
@@ -60,6 +63,7 @@ impl MemFiles {
             disk: RefCell::new(self.disk.borrow().clone()),
             steps_left: Cell::new(steps),
             capacity: self.capacity,
+            stopping: Cell::new(false),
         }
     }
 
@@ -95,6 +99,7 @@ impl MemFiles {
             disk: RefCell::new(disk),
             steps_left: Cell::new(u32::MAX),
             capacity: self.capacity,
+            stopping: Cell::new(false),
         }
     }
 
@@ -200,6 +205,13 @@ impl Files for MemFiles {
         now[at as usize..end].copy_from_slice(&data);
         Ok(())
     }
+    async fn read_at(&self, file: &usize, at: u64, len: usize) -> FileResult<Bytes> {
+        self.step()?;
+        let disk = self.disk.borrow();
+        let range = at as usize..at as usize + len;
+        let found = disk.nodes[*file].now.get(range).ok_or(Errno::EIO)?;
+        Ok(Bytes::copy_from_slice(found))
+    }
     async fn read_all(&self, file: &usize) -> FileResult<Bytes> {
         self.step()?;
         Ok(self.disk.borrow().nodes[*file].now.clone().into())
@@ -277,6 +289,11 @@ impl Files for MemFiles {
         Ok((self.capacity - used as u64, self.capacity))
     }
     async fn breathe(&self) {}
+    async fn pace(&self, _bytes: u64, _per_second: u64) {}
+    fn is_stopping(&self) -> bool {
+        self.stopping.get()
+    }
+    async fn close(&self, _file: usize) {}
     fn bound(&self, file: FileId) -> Option<usize> {
         self.disk.borrow().bound.get(&file).copied()
     }

@@ -5,6 +5,7 @@
 //! only after it is complete and flushed (RELIABILITY mode 10: temporary, flush, rename, flush the directory).
 //! Must not know: executors, threads, real files, clocks.
 
+mod compact;
 mod files;
 mod ready;
 mod run;

@@ -1,5 +1,6 @@
 //! Each job as its steps, in the order that makes it atomic.
 
+use super::compact;
 use super::files::{Errno, FileResult, Files};
 use crate::base::buf::{AlignedBuf, block_ceil};
 use crate::base::effect::{FilePath, Job, JobResult};
@@ -15,15 +16,15 @@ pub const UNFINISHED: &str = ".new";
 const ZERO_STEP: u64 = 1 << 20;
 
 /// What failed: errno, step and path.
-struct Failure {
-    errno: Errno,
-    what: String,
+pub(super) struct Failure {
+    pub(super) errno: Errno,
+    pub(super) what: String,
 }
 
-type Step<T> = Result<T, Failure>;
+pub(super) type Step<T> = Result<T, Failure>;
 
 /// Names the step that failed.
-fn at<T>(result: FileResult<T>, step: &str, path: &str) -> Step<T> {
+pub(super) fn at<T>(result: FileResult<T>, step: &str, path: &str) -> Step<T> {
     result.map_err(|errno| Failure {
         errno,
         what: format!("{step} {path}"),
@@ -61,6 +62,7 @@ pub async fn run<F: Files>(job: &Job, files: &F) -> JobResult {
             files: names,
             directories,
         } => delete_files(files, names, directories).await,
+        Job::Compact(spec) => compact::compact(files, spec).await,
         Job::DiskSpace => disk_space(files).await,
     };
     done.unwrap_or_else(|failure| JobResult::Failed {
@@ -70,7 +72,7 @@ pub async fn run<F: Files>(job: &Job, files: &F) -> JobResult {
 }
 
 /// What is kept free is for checkpoints and for the records of deletions: they have to find room when nothing else does.
-async fn respect_reserve<F: Files>(files: &F, path: &FilePath, (more, keep_free): (u64, u64)) -> Step<()> {
+pub(super) async fn respect_reserve<F: Files>(files: &F, path: &FilePath, (more, keep_free): (u64, u64)) -> Step<()> {
     if keep_free == 0 {
         return Ok(());
     }
@@ -259,7 +261,7 @@ async fn delete_files<F: Files>(files: &F, names: &[FilePath], directories: &[Fi
     Ok(JobResult::Done)
 }
 
-fn parent(path: &str) -> &str {
+pub(super) fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(dir, _)| dir)
 }
 

@@ -330,3 +330,143 @@ fn disk_space_is_told() {
         matches!(block_on_ready(run(&Job::DiskSpace, &files)), JobResult::Space { free, total } if free == total && free > 0)
     );
 }
+
+/// Compaction of two segments with the values 1 and 2 of the same key.
+mod compaction {
+    use super::*;
+    use crate::base::compaction::{Compaction, SourceSegment};
+    use crate::base::ids::{PartitionId, TopicId};
+    use crate::log::frame::{Frame, FrameKind, encode_header, pad_len, payload_crc, write_pad};
+    use crate::log::segment::{compacted_paths, read_stretch};
+    use crate::wire::batch::BatchBuilder;
+
+    const PART: PartitionId = PartitionId {
+        topic: TopicId([7; 16]),
+        partition: 0,
+    };
+    const OLD: [&str; 2] = ["topics/07/0/0.seg", "topics/07/0/1.seg"];
+
+    fn directory() -> String {
+        crate::log::segment::partition_directory(PART).0
+    }
+
+    fn old(name: &str) -> String {
+        name.replace("topics/07/0", &directory())
+    }
+
+    /// A segment with one batch of one record at `offset`.
+    fn content(offset: i64, value: &[u8]) -> Bytes {
+        let mut builder = BatchBuilder::new().at(offset, 0);
+        builder.append(5, Some(b"key"), Some(value), &[]);
+        let batch = builder.build().expect("builds");
+        let frame = Frame {
+            kind: FrameKind::Batch,
+            partition: PART,
+            leader_epoch: 0,
+            base_offset: offset,
+            last_offset: offset,
+            max_timestamp: 5,
+            payload_len: batch.len() as u32,
+            payload_crc: payload_crc(FrameKind::Batch, &batch),
+            prev_crc: 0,
+            header_crc: 0,
+        };
+        let mut bytes = [&encode_header(&frame, &batch).0[..], &batch].concat();
+        let used = bytes.len();
+        bytes.resize(used + pad_len(used), 0);
+        write_pad(&mut bytes[used..], PART, offset + 1);
+        bytes.into()
+    }
+
+    fn before() -> Vec<Job> {
+        let contents = [content(0, b"1"), content(1, b"2")];
+        let files = OLD.iter().zip(contents);
+        files
+            .map(|(name, content)| Job::WriteFile {
+                path: path(&old(name)),
+                content,
+            })
+            .collect()
+    }
+
+    fn job(keep_free: u64) -> Job {
+        let source = |offset: i64, name: &str| SourceSegment {
+            path: path(&old(name)),
+            base_offset: offset,
+            end_offset: offset + 1,
+            size: BLOCK as u64,
+        };
+        let sources = vec![source(0, OLD[0]), source(1, OLD[1])];
+        Job::Compact(Box::new(Compaction {
+            partition: PART,
+            dirty: sources.clone(),
+            map_from: 0,
+            map_to: 2,
+            sources,
+            life: 9,
+            map_bytes: 1 << 16,
+            chunk_bytes: BLOCK,
+            segment_bytes: 1 << 20,
+            now_ms: 0,
+            delete_retention_ms: 0,
+            producers: Vec::new(),
+            keep_free,
+            bytes_per_second: 0,
+        }))
+    }
+
+    /// Offsets and values in the new segment.
+    fn records(bytes: Vec<u8>) -> Vec<(i64, Vec<u8>)> {
+        let stretch = read_stretch(PART, &Bytes::from(bytes), 0, 0, Some(0));
+        assert_eq!(stretch.fault, None);
+        let found = stretch.frames.iter().map(|stored| {
+            let last = stored.batch.len() - 2; // the value's last byte, then the number of headers
+            (stored.frame.last_offset, vec![stored.batch[last]])
+        });
+        found.collect()
+    }
+
+    #[test]
+    fn a_crash_leaves_the_old_segments_and_success_the_new_one_too() {
+        let [new, index] = compacted_paths(PART, 0, 9).map(|path| path.0);
+        crash_everywhere(&before(), &job(0), |disk, done| {
+            for (name, content) in OLD.iter().zip([content(0, b"1"), content(1, b"2")]) {
+                assert_eq!(disk.content(&old(name)).as_deref(), Some(&content[..]), "untouched");
+            }
+            if done {
+                let made = disk.content(&new).expect("durable before success is told");
+                assert_eq!(records(made), [(1, b"2".to_vec())]);
+            }
+            // An index is a cache: torn or absent, but only ever under its own name.
+            let known = [&new, &index].map(|name| [name.clone(), format!("{name}{UNFINISHED}")]);
+            let known: Vec<String> = known.into_iter().flatten().chain(OLD.map(old)).collect();
+            assert!(
+                disk.names().iter().all(|name| known.contains(name)),
+                "{:?}",
+                disk.names()
+            );
+        });
+    }
+
+    #[test]
+    fn what_it_made_in_vain_is_removed() {
+        let untouched: Vec<String> = OLD.map(old).to_vec();
+        let files = MemFiles::new(u32::MAX);
+        before().iter().for_each(|job| drop(block_on_ready(run(job, &files))));
+        let full = block_on_ready(run(&job(1 << 40), &files));
+        assert!(matches!(full, JobResult::Failed { errno: 28, .. }), "{full:?}");
+        files.stopping.set(true);
+        let stopped = block_on_ready(run(&job(0), &files));
+        assert!(matches!(stopped, JobResult::Failed { errno: 125, .. }), "{stopped:?}");
+        files.stopping.set(false);
+        let handle = block_on_ready(files.open(&path(&untouched[1]))).expect("is there");
+        let mut rotten = content(1, b"2").to_vec();
+        rotten[90] ^= 1;
+        assert_eq!(block_on_ready(files.write_at(&handle, 0, rotten.into())), Ok(()));
+        match block_on_ready(run(&job(0), &files)) {
+            JobResult::Failed { errno: 117, what } => assert!(what.contains(&untouched[1]), "{what}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(files.names(), untouched);
+    }
+}

@@ -14,7 +14,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 
 const CHECKPOINT_MAGIC: u32 = 0x3143_4c52;
 /// Format version of checkpoints.
-const CHECKPOINT_VERSION: u32 = 3;
+const CHECKPOINT_VERSION: u32 = 4;
 const PREFIX: usize = 16;
 
 /// A shard's state up to the journal block before `start_lsn`.
@@ -68,6 +68,8 @@ pub struct PartitionCheckpoint {
     pub log_start: i64,
     /// Everything below is flushed in segments.
     pub flushed_end: i64,
+    /// Everything below was compacted together: no key has two records below.
+    pub cleaned_end: i64,
     /// Checksum of the last frame below `flushed_end`.
     pub last_crc: u32,
     /// (leader epoch, first offset), ascending.
@@ -95,6 +97,8 @@ pub struct SegmentCheckpoint {
     pub life: u64,
     /// No more appends.
     pub sealed: bool,
+    /// Made by compaction: the file's name tells its life.
+    pub compacted: bool,
 }
 
 /// One producer's window on one partition.
@@ -163,7 +167,9 @@ impl Checkpoint {
             return Some(format!("metadata record {}", self.meta_end));
         }
         let broken = self.partitions.iter().find(|part| {
-            let ends = is_offset(part.log_start) && is_offset(part.flushed_end);
+            let ends = [part.log_start, part.flushed_end, part.cleaned_end]
+                .into_iter()
+                .all(is_offset);
             let extent = |s: &SegmentCheckpoint| is_offset(s.base_offset) && is_offset(s.end_offset);
             let ordered = part.segments.windows(2).all(|s| s[0].end_offset <= s[1].base_offset);
             let whole = |s: &SegmentCheckpoint| s.base_offset <= s.end_offset && s.size.is_multiple_of(BLOCK as u64);
@@ -261,7 +267,7 @@ mod tests {
             Checkpoint::decode(&saved.encode().expect("encodes"))
         };
         assert!(with(|_| {}).is_ok());
-        let changes: [fn(&mut Checkpoint); 9] = [
+        let changes: [fn(&mut Checkpoint); 10] = [
             |c| c.durable_lsn = u64::MAX,
             |c| c.start_lsn = 0,
             |c| c.start_lsn = u64::MAX,
@@ -269,6 +275,7 @@ mod tests {
             |c| c.meta_end = -1,
             |c| c.partitions[0].log_start = -1,
             |c| c.partitions[0].flushed_end = i64::MAX,
+            |c| c.partitions[0].cleaned_end = -1,
             |c| c.partitions[0].segments[0].end_offset = 9,
             |c| c.partitions[0].segments[0].size = 4095,
         ];

@@ -4,6 +4,7 @@
 
 pub mod block;
 pub mod checkpoint;
+pub mod compact;
 pub mod frame;
 pub mod index;
 pub mod journal;

@@ -3,6 +3,7 @@
 //! Invariants: `written` and `flushed` are whole blocks (each destage write ends with a pad), no byte below `written` is ever
 //! written again; only the last segment of a partition is unsealed.
 
+use crate::base::compaction::CompactedSegment;
 use crate::base::effect::FilePath;
 use crate::base::ids::{FileId, Now, PartitionId};
 use crate::log::checkpoint::SegmentCheckpoint;
@@ -35,7 +36,7 @@ pub enum IndexState {
 /// One segment.
 #[derive(Clone, Debug)]
 pub struct Segment {
-    /// First offset, also the name.
+    /// First offset, also in the name.
     pub base_offset: i64,
     /// Exclusive end of what is written.
     pub end_offset: i64,
@@ -57,6 +58,8 @@ pub struct Segment {
     pub created_ms: i64,
     /// No more appends.
     pub sealed: bool,
+    /// Made by compaction: the file's name tells its life.
+    pub compacted: bool,
     /// The file's name is durable: a checkpoint may name it.
     pub named: bool,
     /// Its file.
@@ -91,6 +94,7 @@ impl Segment {
             max_timestamp: i64::MIN,
             created_ms: now.wall_ms,
             sealed: false,
+            compacted: false,
             named: false,
             file: FileState::Closed,
             index: IndexState::Loaded(Index::new(base_offset)),
@@ -111,6 +115,7 @@ impl Segment {
             allocated: saved.size,
             max_timestamp: saved.max_timestamp,
             sealed: saved.sealed,
+            compacted: saved.compacted,
             named: true,
             index: IndexState::Absent,
             created_ms: saved.created_ms,
@@ -147,12 +152,50 @@ impl Segment {
             created_ms: self.created_ms,
             life: self.life,
             sealed: self.sealed && self.flushed == self.written,
+            compacted: self.compacted,
         }
+    }
+    /// What compaction made in place of segments of which the oldest was created at `created_ms`.
+    pub fn compacted(made: &CompactedSegment, life: u64, created_ms: i64) -> Self {
+        let saved = SegmentCheckpoint {
+            base_offset: made.base_offset,
+            end_offset: made.end_offset,
+            size: made.size,
+            max_timestamp: made.max_timestamp,
+            created_ms,
+            life,
+            sealed: true,
+            compacted: true,
+        };
+        // The directories above may be as new as the file.
+        Segment {
+            named: false,
+            ..Segment::recovered(&saved)
+        }
+    }
+    /// Its log file.
+    pub fn path(&self, partition: PartitionId) -> FilePath {
+        file_path(partition, self.base_offset, self.compacted.then_some(self.life), "seg")
+    }
+    /// Its index file.
+    pub fn index_path(&self, partition: PartitionId) -> FilePath {
+        file_path(partition, self.base_offset, self.compacted.then_some(self.life), "idx")
+    }
+}
+
+impl SegmentCheckpoint {
+    /// Its log file.
+    pub fn path(&self, partition: PartitionId) -> FilePath {
+        file_path(partition, self.base_offset, self.compacted.then_some(self.life), "seg")
+    }
+    /// Its index file.
+    pub fn index_path(&self, partition: PartitionId) -> FilePath {
+        file_path(partition, self.base_offset, self.compacted.then_some(self.life), "idx")
     }
 }
 
 /// Differs from all others of the same segment: between two of them time passes, and between runs both clocks move.
-fn life_at(now: Now) -> u64 {
+pub fn life_at(now: Now) -> u64 {
     (now.wall_ms as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ now.mono_ns
 }
 
@@ -161,14 +204,34 @@ pub fn partition_directory(partition: PartitionId) -> FilePath {
     FilePath(format!("topics/{}/{}", partition.topic, partition.partition))
 }
 
-/// The segment's log file.
-pub fn segment_path(partition: PartitionId, base_offset: i64) -> FilePath {
-    FilePath(format!("{}/{base_offset:020}.seg", partition_directory(partition).0))
+/// A file of a segment; compacted ones carry their life, so that no two files of a partition ever have the same name.
+fn file_path(partition: PartitionId, base_offset: i64, life: Option<u64>, kind: &str) -> FilePath {
+    let directory = partition_directory(partition).0;
+    FilePath(match life {
+        None => format!("{directory}/{base_offset:020}.{kind}"),
+        Some(life) => format!("{directory}/{base_offset:020}-{life:016x}.{kind}"),
+    })
 }
 
-/// The segment's index file.
-pub fn index_path(partition: PartitionId, base_offset: i64) -> FilePath {
-    FilePath(format!("{}/{base_offset:020}.idx", partition_directory(partition).0))
+/// The log and index file that compaction makes.
+pub fn compacted_paths(partition: PartitionId, base_offset: i64, life: u64) -> [FilePath; 2] {
+    ["seg", "idx"].map(|kind| file_path(partition, base_offset, Some(life), kind))
+}
+
+/// Base offset, and the life of what compaction made, in the name of a segment's log or index file; `None` for any other file.
+pub fn parse_file_name(name: &str) -> Option<(i64, Option<u64>)> {
+    let stem = name.strip_suffix(".seg").or_else(|| name.strip_suffix(".idx"))?;
+    let (digits, life) = match stem.split_once('-') {
+        Some((digits, life)) => (digits, Some(life)),
+        None => (stem, None),
+    };
+    let plain = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let base_offset = plain.then(|| digits.parse().ok())??;
+    match life {
+        None => Some((base_offset, None)),
+        Some(life) if life.len() == 16 => Some((base_offset, Some(u64::from_str_radix(life, 16).ok()?))),
+        Some(_) => None,
+    }
 }
 
 /// A batch frame inside read bytes.

@@ -161,6 +161,14 @@ pub struct ShardMetrics {
     pub group_offsets: u64,
     /// Gauge: partitions owned.
     pub partitions: u64,
+    /// Compaction jobs that took effect.
+    pub cleaner_runs: u64,
+    /// Bytes that they read.
+    pub cleaner_read_bytes: u64,
+    /// Bytes that they wrote.
+    pub cleaner_written_bytes: u64,
+    /// Gauge: the largest share of uncompacted bytes of any compacted partition, percent.
+    pub cleaner_dirty_percent: u64,
     /// Gauge: journal bytes not yet reclaimable.
     pub journal_used_bytes: u64,
     /// Gauge: journal bytes in all files.
@@ -212,6 +220,10 @@ impl Default for ShardMetrics {
             groups: 0,
             group_offsets: 0,
             partitions: 0,
+            cleaner_runs: 0,
+            cleaner_read_bytes: 0,
+            cleaner_written_bytes: 0,
+            cleaner_dirty_percent: 0,
             journal_used_bytes: 0,
             journal_size_bytes: 0,
             backpressure: 0,
@@ -324,6 +336,10 @@ impl ShardMetrics {
         self.groups += other.groups;
         self.group_offsets += other.group_offsets;
         self.partitions += other.partitions;
+        self.cleaner_runs += other.cleaner_runs;
+        self.cleaner_read_bytes += other.cleaner_read_bytes;
+        self.cleaner_written_bytes += other.cleaner_written_bytes;
+        self.cleaner_dirty_percent = self.cleaner_dirty_percent.max(other.cleaner_dirty_percent);
         self.journal_used_bytes += other.journal_used_bytes;
         self.journal_size_bytes += other.journal_size_bytes;
         self.backpressure += other.backpressure;

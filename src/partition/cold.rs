@@ -10,7 +10,7 @@ use crate::base::ids::FileId;
 use crate::base::slab::SlabKey;
 use crate::log::frame::FrameError;
 use crate::log::index::Index;
-use crate::log::segment::{FileState, IndexState, Segment, StoredFrame, index_path, read_stretch, segment_path};
+use crate::log::segment::{FileState, IndexState, Segment, StoredFrame, read_stretch};
 use crate::metrics::Stage;
 use crate::partition::store::{IoFor, JobFor, Store, StoreCx};
 use bytes::Bytes;
@@ -28,6 +28,8 @@ pub(super) const DAMAGE_REMEDY: &str =
 pub(crate) struct ColdRead {
     partition: SlabKey,
     segment: i64,
+    /// Its file: a segment of the same name may have taken its place.
+    file: FileId,
     /// The offset that is looked for; the sparse index may lead to a place well before it.
     wanted: i64,
     /// Where a frame starts.
@@ -226,6 +228,7 @@ impl Store {
             IoFor::Cold(ColdRead {
                 partition: key,
                 segment,
+                file,
                 wanted,
                 position,
                 expects,
@@ -244,11 +247,15 @@ impl Store {
             return;
         };
         let id = part.id;
+        let current = |s: &&mut Segment| s.file == FileState::Open(read.file);
+        let Some(segment) = part.segment_mut(read.segment).filter(current) else {
+            return self.rerun_waiting(cx, read.partition); // dropped or compacted meanwhile
+        };
+        let path = segment.path(id).0;
         let bytes = match result {
             Ok(bytes) => bytes,
             Err(errno) => {
                 // Perhaps it passes: those who wait are told, the next one tries again.
-                let path = segment_path(id, read.segment).0;
                 let why = format!("{path}: reading at byte {} failed (errno {errno})", read.at);
                 tracing::error!("{why}");
                 return self.fail_waiting(cx, read.partition, &why);
@@ -293,7 +300,8 @@ impl Store {
         let Some(part) = self.parts.get(read.partition) else {
             return;
         };
-        let path = segment_path(part.id, read.segment).0;
+        let segment = part.segments.iter().find(|s| s.base_offset == read.segment);
+        let path = segment.map_or(String::new(), |s| s.path(part.id).0);
         tracing::error!(
             "{path} is damaged at byte {at}: {why}; topic {} partition {} cannot be read from offset {offset} on until the next intact \
              place. {DAMAGE_REMEDY}",
@@ -354,24 +362,36 @@ impl Store {
 
     fn load_index(&mut self, cx: &mut StoreCx, key: SlabKey, base: i64) {
         let Some(part) = self.parts.get_mut(key) else { return };
-        let path = index_path(part.id, base);
+        let id = part.id;
         let Some(segment) = part.segment_mut(base) else { return };
         segment.index = IndexState::Loading;
+        let (life, path) = (segment.life, segment.index_path(id));
         self.job(
             cx,
             JobFor::IndexLoad {
                 partition: key,
                 segment: base,
+                life,
             },
             Job::ReadFile { path },
         );
     }
 
     /// An index file was read. Missing, damaged or ahead of the segment: it is rebuilt while the segment is read.
-    pub(crate) fn on_index_loaded(&mut self, cx: &mut StoreCx, key: SlabKey, base: i64, result: JobResult) {
+    pub(crate) fn on_index_loaded(
+        &mut self,
+        cx: &mut StoreCx,
+        key: SlabKey,
+        (base, life): (i64, u64),
+        result: JobResult,
+    ) {
         let Some(part) = self.parts.get_mut(key) else { return };
         let id = part.id;
-        let Some(segment) = part.segment_mut(base) else { return };
+        // Another may have taken its place.
+        let waits = |s: &&mut Segment| s.life == life || !s.compacted;
+        let Some(segment) = part.segment_mut(base).filter(waits) else {
+            return;
+        };
         let found = match &result {
             JobResult::Content(bytes) => Index::decode(bytes, id, base),
             _ => None,

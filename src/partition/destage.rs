@@ -11,7 +11,7 @@ use crate::base::planted::{self, Planted};
 use crate::base::slab::SlabKey;
 use crate::log::block::Lsn;
 use crate::log::frame::{pad_len, write_pad};
-use crate::log::segment::{FileState, IndexState, Segment, index_path, segment_path};
+use crate::log::segment::{FileState, IndexState, Segment};
 use crate::partition::space::{Stuck, is_no_space};
 use crate::partition::state::{DestageStep, Partition};
 use crate::partition::store::{IoFor, JobFor, Store, StoreCx};
@@ -117,11 +117,12 @@ impl Store {
         if let Some(active) = part.segments.last_mut().filter(|s| !s.sealed) {
             active.sealed = true;
             let (base, written, file) = (active.base_offset, active.written, active.file);
+            let path = active.path(id);
             active.allocated = written;
             if let FileState::Open(file) = file {
                 let job = Job::Truncate {
                     file,
-                    path: segment_path(id, base),
+                    path,
                     to: written,
                 };
                 self.job(
@@ -147,7 +148,7 @@ impl Store {
         };
         segment.index_saved = index.entries.len();
         let job = Job::WriteFile {
-            path: index_path(id, base),
+            path: segment.index_path(id),
             content: index.encode(id, base, segment.life),
         };
         self.job(cx, JobFor::Housekeeping("writing an index"), job);
@@ -198,7 +199,7 @@ impl Store {
         part.destage = DestageStep::Space;
         let id = part.id;
         let Some(active) = part.segments.last_mut() else { return };
-        let path = segment_path(id, active.base_offset);
+        let path = active.path(id);
         let (file, job) = match active.file {
             FileState::Open(file) => {
                 let more = to.saturating_sub(active.allocated);

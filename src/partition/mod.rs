@@ -4,6 +4,7 @@
 
 mod append;
 mod census;
+pub mod clean;
 mod cold;
 mod destage;
 mod durable;

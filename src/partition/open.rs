@@ -3,7 +3,7 @@
 use crate::base::effect::{Effect, Job, JobResult};
 use crate::base::ids::FileId;
 use crate::base::slab::SlabKey;
-use crate::log::segment::{FileState, Segment, segment_path};
+use crate::log::segment::{FileState, Segment};
 use crate::partition::cold::DAMAGE_REMEDY;
 use crate::partition::space::{Stuck, explain};
 use crate::partition::state::{DestageStep, Partition};
@@ -16,8 +16,9 @@ impl Store {
     pub(crate) fn open_segment(&mut self, cx: &mut StoreCx, key: SlabKey, base: i64) {
         let file = self.file_id();
         let Some(part) = self.parts.get_mut(key) else { return };
-        let path = segment_path(part.id, base);
+        let id = part.id;
         let Some(segment) = part.segment_mut(base) else { return };
+        let path = segment.path(id);
         segment.file = FileState::Opening(file);
         self.job(
             cx,

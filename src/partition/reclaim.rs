@@ -303,8 +303,8 @@ impl Store {
         true
     }
 
-    /// Flushes a segment that is to be deleted, unless that is under way.
-    pub(crate) fn flush_for_deletion(&mut self, cx: &mut StoreCx, key: SlabKey, base: i64) {
+    /// Flushes a segment that is to be deleted or compacted, unless that is under way.
+    pub(crate) fn flush_soon(&mut self, cx: &mut StoreCx, key: SlabKey, base: i64) {
         let is_same = |io: &IoFor| matches!(io, IoFor::Sync(sync) if (sync.partition, sync.segment) == (key, base));
         if !self.ios.values().any(is_same) {
             self.sync_segment(cx, key, base);

@@ -6,7 +6,6 @@
 
 use crate::base::effect::{FilePath, Job};
 use crate::base::slab::SlabKey;
-use crate::log::segment::{index_path, segment_path};
 use crate::partition::state::{DestageStep, Partition};
 use crate::partition::store::{JobFor, Store, StoreCx, StoreTimer};
 
@@ -94,7 +93,7 @@ impl Store {
         let dropped: Vec<_> = part.segments.drain(..count).collect();
         let unflushed = part.segments.first().filter(|s| s.sealed && s.end_offset <= log_start);
         if let Some(base) = unflushed.map(|s| s.base_offset) {
-            self.flush_for_deletion(cx, key, base);
+            self.flush_soon(cx, key, base);
         }
         if dropped.is_empty() {
             return;
@@ -102,10 +101,7 @@ impl Store {
         let mut files: Vec<FilePath> = Vec::new();
         for segment in &dropped {
             self.close_segment(cx, segment);
-            files.extend([
-                segment_path(id, segment.base_offset),
-                index_path(id, segment.base_offset),
-            ]);
+            files.extend([segment.path(id), segment.index_path(id)]);
         }
         self.job(
             cx,

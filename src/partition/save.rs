@@ -21,14 +21,18 @@ pub(crate) struct Saved {
     start: (Lsn, u32),
     files: usize,
     durable_lsn: Lsn,
+    generation: u64,
 }
 
 impl Store {
-    /// True when the last checkpoint does not name all journal files, or is to vouch for the journal's end and does not.
+    /// True when the last checkpoint does not name all journal files, names compacted segments' predecessors, or is to vouch for the
+    /// journal's end and does not.
     pub(crate) fn wants_checkpoint(&self) -> bool {
         let is_new =
             self.saved_files != self.journal.file_total() && (self.saved_files == 0 || !self.journal.is_growing());
-        is_new || (self.leaving && self.journal.is_quiet() && self.saved_lsn < self.journal.durable_lsn())
+        is_new
+            || !self.retired.is_empty()
+            || (self.leaving && self.journal.is_quiet() && self.saved_lsn < self.journal.durable_lsn())
     }
 
     pub(crate) fn write_checkpoint(&mut self, cx: &mut StoreCx) {
@@ -76,6 +80,7 @@ impl Store {
             start: (checkpoint.start_lsn, checkpoint.start_prev_crc),
             files: checkpoint.journal.len(),
             durable_lsn: checkpoint.durable_lsn,
+            generation: checkpoint.generation,
         };
         match checkpoint.encode() {
             Some(content) => self.job(cx, JobFor::Checkpoint(saved), Job::WriteFile { path, content }),
@@ -114,6 +119,7 @@ impl Store {
         self.unblock(Stuck::Checkpoint);
         self.reclaim.start = saved.start;
         (self.saved_files, self.saved_lsn) = (saved.files, saved.durable_lsn);
+        self.delete_retired(cx, saved.generation);
         self.journal.release_below(saved.start.0);
         self.evict();
     }

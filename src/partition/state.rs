@@ -10,6 +10,7 @@ use crate::controller::image::Topic;
 use crate::log::block::Lsn;
 use crate::log::checkpoint::PartitionCheckpoint;
 use crate::log::segment::Segment;
+use crate::partition::clean::CleanState;
 use crate::partition::producers::Producers;
 use crate::partition::tail::Tail;
 use std::sync::Arc;
@@ -70,6 +71,8 @@ pub struct Partition {
     pub roll_requested: bool,
     /// Fetches that wait for more.
     pub watches: Vec<SlabKey>,
+    /// Compaction.
+    pub clean: CleanState,
     /// Why the partition refuses writes: a segment write or flush failed and what it held is being rewritten elsewhere.
     pub fenced: Option<String>,
 }
@@ -99,6 +102,7 @@ impl Partition {
             undestaged_bytes: 0,
             roll_requested: false,
             watches: Vec::new(),
+            clean: CleanState::recovered(base.cleaned_end),
             fenced: None,
         }
     }
@@ -158,6 +162,7 @@ impl Partition {
             partition: self.id.partition,
             log_start: self.log_start.min(self.high_watermark),
             flushed_end: self.flushed_end,
+            cleaned_end: self.clean.cleaned_end,
             last_crc: self.flushed_crc,
             epochs: self
                 .epochs

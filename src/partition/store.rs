@@ -17,8 +17,9 @@ use crate::log::checkpoint::PartitionCheckpoint;
 use crate::log::frame::{Frame, FrameKind};
 use crate::log::journal::{Journal, JournalConfig, NewFrame};
 use crate::log::recovery::{Damage, Recovered, RecoveredPartition};
-use crate::log::segment::{index_path, partition_directory, segment_path};
+use crate::log::segment::partition_directory;
 use crate::metrics::{MemoryKind, ShardMetrics};
+use crate::partition::clean::{CleanerConfig, Cleaning, Retired};
 use crate::partition::cold::ColdReads;
 use crate::partition::destage::{DestageWrite, SpaceJob};
 use crate::partition::durable::{BlockInfo, PendingAck};
@@ -63,6 +64,8 @@ pub struct StoreConfig {
     pub disk_reserve_bytes: u64,
     /// Segments are rolled at this size even when `segment.bytes` is larger.
     pub segment_bytes_max: u64,
+    /// Compaction.
+    pub cleaner: CleanerConfig,
 }
 
 /// What a store call may use and produce.
@@ -97,9 +100,11 @@ pub(crate) enum JobFor {
     IndexLoad {
         partition: SlabKey,
         segment: i64,
+        life: u64,
     },
     Names(Vec<UnnamedSegment>),
     Checkpoint(Saved),
+    Clean,
     DiskSpace,
     /// Its outcome only matters to the operator.
     Housekeeping(&'static str),
@@ -113,6 +118,7 @@ pub(crate) enum StoreTimer {
     Retry,
     Mark,
     Watch,
+    Clean,
 }
 
 /// See the module.
@@ -133,6 +139,10 @@ pub struct Store {
     pub(crate) flushed_lsn: Lsn,
     pub(crate) generation: u64,
     pub(crate) cold: ColdReads,
+    /// The compaction under way.
+    pub(crate) cleaning: Option<Cleaning>,
+    /// Files that wait for a checkpoint that does not name them.
+    pub(crate) retired: Vec<Retired>,
     pub(crate) fetches: Slab<FetchOp>,
     pub(crate) lookups: Slab<LookupOp>,
     pub(crate) watches: Slab<Watch>,
@@ -212,6 +222,11 @@ impl Store {
             StoreTimer::Retention,
         );
         store.timers.arm(now.mono_ns, StoreTimer::DiskSpace);
+        if let Some(backoff_ms) = store.config.cleaner.backoff_ms {
+            store
+                .timers
+                .arm(now.mono_ns + backoff_ms * 1_000_000, StoreTimer::Clean);
+        }
         store.orphans = recovered.partitions;
         store.take_settings(image);
         Ok(store)
@@ -237,6 +252,8 @@ impl Store {
             acks: VecDeque::new(),
             destage_queue: VecDeque::new(),
             destage_inflight: 0,
+            cleaning: None,
+            retired: Vec::new(),
             fetches: Slab::default(),
             lookups: Slab::default(),
             watches: Slab::default(),
@@ -303,8 +320,9 @@ impl Store {
     /// First orders of a new store: journal files, removal of what deleted partitions left.
     pub fn start(&mut self, cx: &mut StoreCx) {
         for (id, found) in std::mem::take(&mut self.orphans) {
-            let bases: Vec<i64> = found.base.segments.iter().map(|s| s.base_offset).collect();
-            self.delete_partition_files(cx, id, &bases);
+            let segments = found.base.segments.iter();
+            let files = segments.flat_map(|s| [s.path(id), s.index_path(id)]).collect();
+            self.delete_partition_files(cx, id, files);
         }
         self.prepare_journal(cx);
     }
@@ -391,7 +409,12 @@ impl Store {
                 segment,
                 file,
             }) => self.on_segment_open(cx, partition, segment, file, result),
-            Some(JobFor::IndexLoad { partition, segment }) => self.on_index_loaded(cx, partition, segment, result),
+            Some(JobFor::IndexLoad {
+                partition,
+                segment,
+                life,
+            }) => self.on_index_loaded(cx, partition, (segment, life), result),
+            Some(JobFor::Clean) => self.on_compacted(cx, result),
             Some(JobFor::Names(segments)) => self.on_names_flushed(cx, segments, result),
             Some(JobFor::Checkpoint(saved)) => self.on_checkpoint(cx, saved, result),
             Some(JobFor::DiskSpace) => self.on_disk_space(cx, result),
@@ -413,6 +436,7 @@ impl Store {
                 StoreTimer::Retry => self.retry(cx),
                 StoreTimer::Mark => self.mark_if_idle(cx),
                 StoreTimer::Watch => self.look_at_disk(cx),
+                StoreTimer::Clean => self.run_cleaner(cx),
             }
         }
     }
@@ -538,15 +562,13 @@ impl Store {
         for segment in &part.segments {
             self.close_segment(cx, segment);
         }
-        let bases: Vec<i64> = part.segments.iter().map(|s| s.base_offset).collect();
-        self.delete_partition_files(cx, id, &bases);
+        let segments = part.segments.iter();
+        let mut files: Vec<FilePath> = segments.flat_map(|s| [s.path(id), s.index_path(id)]).collect();
+        files.extend(self.take_retired(id));
+        self.delete_partition_files(cx, id, files);
     }
 
-    fn delete_partition_files(&mut self, cx: &mut StoreCx, id: PartitionId, bases: &[i64]) {
-        let files = bases
-            .iter()
-            .flat_map(|base| [segment_path(id, *base), index_path(id, *base)])
-            .collect();
+    fn delete_partition_files(&mut self, cx: &mut StoreCx, id: PartitionId, files: Vec<FilePath>) {
         let directory = partition_directory(id);
         let topic = FilePath(format!("topics/{}", id.topic));
         let job = Job::DeleteFiles {

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Version of the directory's layout and of all files in it.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 /// Names the format; its presence says that the directory is ours.
 pub const FORMAT_FILE: &str = "ringlog.format";
 const FORMAT_TMP: &str = "ringlog.format.tmp";
@@ -372,13 +372,13 @@ mod tests {
     fn a_newer_format_is_refused_with_a_remedy() {
         let dir = Dir::new();
         fs::create_dir_all(&dir.0).unwrap();
-        fs::write(dir.0.join(FORMAT_FILE), "version = 3\ncluster.id = x\nnode.id = 1\n").unwrap();
+        fs::write(dir.0.join(FORMAT_FILE), "version = 4\ncluster.id = x\nnode.id = 1\n").unwrap();
         let refusal = DataDir::open(&dir.0, None).unwrap_err();
         assert!(
-            refusal.cause.contains("version 3") && refusal.remedy.contains("newer"),
+            refusal.cause.contains("version 4") && refusal.remedy.contains("newer"),
             "{refusal}"
         );
-        fs::write(dir.0.join(FORMAT_FILE), "version = 2\n").unwrap();
+        fs::write(dir.0.join(FORMAT_FILE), "version = 3\n").unwrap();
         assert!(DataDir::open(&dir.0, None).unwrap_err().cause.contains("damaged"));
     }
 

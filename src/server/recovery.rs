@@ -10,7 +10,6 @@ use crate::controller::image::Image;
 use crate::controller::machine::{Controller, ControllerConfig};
 use crate::controller::record::{MetaRecord, decode_snapshot};
 use crate::log::recovery::{JournalFile, Recovered, recover};
-use crate::log::segment::segment_path;
 use crate::reactor::Refusal;
 use bytes::Bytes;
 use std::fs::{self, File, OpenOptions};
@@ -95,7 +94,7 @@ fn await_predecessor(data_dir: &Path, state: &Recovered) -> Result<(), Refusal> 
         let Some(last) = found.base.segments.last().filter(|s| !s.sealed) else {
             continue;
         };
-        let path = data_dir.join(segment_path(*id, last.base_offset).0);
+        let path = data_dir.join(last.path(*id).0);
         match File::open(&path) {
             Ok(file) => lock(&file).map_err(|error| file_refusal(&path, &error))?,
             // Its partition says so when it is read or written.

@@ -7,6 +7,7 @@ use super::config::Config;
 use crate::api::edge::EdgeConfig;
 use crate::base::ids::ShardId;
 use crate::log::journal::JournalConfig;
+use crate::partition::clean::CleanerConfig;
 use crate::partition::store::StoreConfig;
 use crate::reactor::{Gate, Tuning};
 use crate::session::limits::SessionLimits;
@@ -89,9 +90,31 @@ impl Sizes<'_> {
             producer_expiration_ms: self.number("producer.id.expiration.ms", 86_400_000) as i64,
             disk_reserve_bytes: (self.disk_bytes / 50).min(RESERVE_MAX),
             segment_bytes_max: u64::MAX,
+            cleaner: self.cleaner(),
             open_segments_max: (self.file_descriptors() / 2 / u64::from(self.config.shards.max(1))).clamp(4, 1000)
                 as usize,
             mark_after_ms: MARK_AFTER_MS,
+        }
+    }
+
+    fn cleaner(&self) -> CleanerConfig {
+        let is_on = self
+            .text("log.cleaner.enable")
+            .is_none_or(|text| !text.trim().eq_ignore_ascii_case("false"));
+        let most = (self.config.memory / 8).max(MIB);
+        let per_second = self.text("log.cleaner.io.max.bytes.per.second");
+        let per_second = per_second.and_then(|text| text.trim().parse().ok()).unwrap_or(f64::MAX);
+        CleanerConfig {
+            backoff_ms: is_on.then(|| self.number("log.cleaner.backoff.ms", 15_000).max(1)),
+            map_bytes: self.number("log.cleaner.dedupe.buffer.size", 128 * MIB).min(most) as usize,
+            chunk_bytes: (self.number("log.cleaner.io.buffer.size", 512 << 10) as usize).clamp(64 << 10, 8 << 20),
+            // Beyond what any disk moves there is no limit.
+            bytes_per_second: if per_second < 1e12 {
+                (per_second as u64).max(1)
+            } else {
+                0
+            },
+            ..CleanerConfig::default()
         }
     }
 

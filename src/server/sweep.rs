@@ -10,14 +10,12 @@
 use super::recovery::RecoveredShard;
 use crate::base::ids::{PartitionId, ShardId};
 use crate::controller::image::Image;
+use crate::jobs::UNFINISHED;
 use crate::log::recovery::RecoveredPartition;
-use crate::log::segment::partition_directory;
+use crate::log::segment::{parse_file_name, partition_directory};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::{fs, io};
-
-/// Digits of a base offset in a file's name.
-const DIGITS: usize = 20;
 
 /// Removes what no partition needs; how many files that were. A file that cannot be removed stays, with a line in the log.
 pub fn sweep(data_dir: &Path, shards: &[RecoveredShard], image: &Image) -> usize {
@@ -77,12 +75,14 @@ fn sweep_partition(data_dir: &Path, id: PartitionId, found: &RecoveredPartition)
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(error),
     };
-    let named: BTreeSet<i64> = found.base.segments.iter().map(|segment| segment.base_offset).collect();
+    let segments = found.base.segments.iter();
+    let named: BTreeSet<(i64, Option<u64>)> = segments
+        .map(|segment| (segment.base_offset, segment.compacted.then_some(segment.life)))
+        .collect();
     let mut removed = 0;
     for entry in entries {
         let entry = entry?;
-        let base = base_offset(&entry.file_name().to_string_lossy());
-        if base.is_some_and(|base| !named.contains(&base)) {
+        if is_rubbish(&entry.file_name().to_string_lossy(), &named) {
             fs::remove_file(entry.path())?;
             removed += 1;
         }
@@ -90,11 +90,11 @@ fn sweep_partition(data_dir: &Path, id: PartitionId, found: &RecoveredPartition)
     Ok(removed)
 }
 
-/// The offset in the name of a segment or index file; `None` for any other file.
-fn base_offset(name: &str) -> Option<i64> {
-    let digits = name.strip_suffix(".seg").or_else(|| name.strip_suffix(".idx"))?;
-    let plain = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| digits.parse().ok())?
+/// A segment or index file that is not named, or one that compaction left unfinished: its name never comes again.
+fn is_rubbish(name: &str, named: &BTreeSet<(i64, Option<u64>)>) -> bool {
+    let unfinished = name.strip_suffix(UNFINISHED).and_then(parse_file_name);
+    let is_unfinished = unfinished.is_some_and(|(_, life)| life.is_some());
+    is_unfinished || parse_file_name(name).is_some_and(|which| !named.contains(&which))
 }
 
 #[cfg(test)]
@@ -109,7 +109,7 @@ mod tests {
     use std::path::PathBuf;
 
     const TOPIC: TopicId = TopicId([7; 16]);
-    const FILES: [&str; 8] = [
+    const FILES: [&str; 11] = [
         "00000000000000000000.seg",
         "00000000000000000000.idx",
         "00000000000000000100.seg",
@@ -118,9 +118,13 @@ mod tests {
         "00000000000000000300.seg",
         "00000000000000000300.seg.new",
         "notes.seg",
+        "00000000000000000100-00000000000000aa.seg",
+        "00000000000000000100-00000000000000bb.seg",
+        "00000000000000000100-00000000000000cc.seg.new",
     ];
 
-    /// A data directory with one partition, whose checkpoint names the segments 0 and 100, and the files above.
+    /// A data directory with one partition, whose checkpoint names the segments 0 and 100, the latter as compacted in life aa, and the
+    /// files above.
     struct Planted(PathBuf);
 
     impl Planted {
@@ -157,17 +161,19 @@ mod tests {
     }
 
     fn shard() -> RecoveredShard {
-        let segment = |base_offset| SegmentCheckpoint {
+        let segment = |base_offset, compacted| SegmentCheckpoint {
             base_offset,
             end_offset: base_offset + 100,
             size: 4096,
+            life: 0xaa,
+            compacted,
             ..Default::default()
         };
         let found = RecoveredPartition {
             base: PartitionCheckpoint {
                 topic: TOPIC.0,
                 flushed_end: 200,
-                segments: vec![segment(0), segment(100)],
+                segments: vec![segment(0, false), segment(100, true)],
                 ..Default::default()
             },
             ..Default::default()
@@ -201,8 +207,8 @@ mod tests {
     #[test]
     fn files_that_the_checkpoint_does_not_name_go_and_all_else_stays() {
         let planted = Planted::new("orphans");
-        assert_eq!(sweep(&planted.0, &[shard()], &image(TOPIC)), 3);
-        let left = [FILES[1], FILES[0], FILES[2], FILES[6], FILES[7]];
+        assert_eq!(sweep(&planted.0, &[shard()], &image(TOPIC)), 6);
+        let left = [FILES[1], FILES[0], FILES[8], FILES[6], FILES[7]];
         assert_eq!(planted.left(), left);
         assert_eq!(sweep(&planted.0, &[shard()], &image(TOPIC)), 0);
     }

@@ -4,8 +4,10 @@ use crate::base::ids::{ConnId, TopicId};
 use crate::sim::ledger::{Ledger, RecordName, Seen};
 use crate::sim::net::SimNet;
 use crate::sim::prng::Prng;
+use crate::sim::table;
 use crate::wire::api::ApiKey;
 use crate::wire::batch::{BatchBuilder, BatchView, batches};
+use crate::wire::compress::Compression;
 use crate::wire::control::init_producer_id::{InitProducerId, InitProducerIdRequest};
 use crate::wire::error::ErrorCode;
 use crate::wire::fetch::{FetchRequest, FetchRequestPartition, FetchRequestTopic, FetchResponse};
@@ -20,8 +22,12 @@ use std::collections::VecDeque;
 
 const PRODUCE_VERSION: i16 = 9;
 const FETCH_VERSION: i16 = 12;
-/// The one topic of a simulation.
+/// Partitions of [`TABLE`] have numbers from here on in the ledger.
+const TABLES_FROM: u32 = 1_000;
+/// The topic of every simulation.
 pub const TOPIC: &str = "sim";
+/// The compacted topic of some.
+pub const TABLE: &str = "table";
 
 /// A whole request of any API, by its body.
 fn frame(key: ApiKey, version: i16, correlation: i32, body: impl FnOnce(&mut BytesMut)) -> Bytes {
@@ -45,6 +51,8 @@ fn open_reply(key: ApiKey, version: i16, reply: &Bytes) -> Result<(i32, Bytes), 
 pub struct Wire {
     /// Its number.
     pub client: usize,
+    /// Its topic: [`TOPIC`] or [`TABLE`].
+    pub topic: &'static str,
     /// Its partition.
     pub partition: u32,
     /// Shard it connects to, and the connection.
@@ -53,6 +61,31 @@ pub struct Wire {
 }
 
 impl Wire {
+    fn new(client: usize, (topic, partition): (&'static str, u32)) -> Wire {
+        Wire {
+            client,
+            topic,
+            partition,
+            link: None,
+            correlation: 0,
+        }
+    }
+    /// True for a compacted topic.
+    pub fn is_table(&self) -> bool {
+        self.topic == TABLE
+    }
+    /// The number of its partition in the ledger.
+    pub fn ledger_key(&self) -> u32 {
+        if self.is_table() {
+            TABLES_FROM + self.partition
+        } else {
+            self.partition
+        }
+    }
+    /// For messages.
+    pub fn place(&self) -> String {
+        format!("{} partition {}", self.topic, self.partition)
+    }
     fn next_correlation(&mut self) -> i32 {
         self.correlation = self.correlation.wrapping_add(1);
         self.correlation
@@ -76,6 +109,7 @@ struct Batch {
     records: i32,
     bytes: Bytes,
     contents: Vec<u32>,
+    timestamp: i64,
     /// Request that carries it, when one is on its way.
     correlation: Option<i32>,
 }
@@ -97,14 +131,9 @@ pub struct Producer {
 
 impl Producer {
     /// A producer with nothing sent.
-    pub fn new(client: usize, partition: u32, idempotent: bool, mut chance: Prng) -> Self {
+    pub fn new(client: usize, place: (&'static str, u32), idempotent: bool, mut chance: Prng) -> Self {
         Producer {
-            wire: Wire {
-                client,
-                partition,
-                link: None,
-                correlation: 0,
-            },
+            wire: Wire::new(client, place),
             idempotent,
             identity: None,
             identity_asked: false,
@@ -147,7 +176,7 @@ impl Producer {
             if self.unacked[index].correlation.is_some() {
                 continue;
             }
-            let correlation = self.wire.next_correlation();
+            let (correlation, topic) = (self.wire.next_correlation(), self.wire.topic);
             let batch = &mut self.unacked[index];
             batch.correlation = Some(correlation);
             let part = [ProducePartition {
@@ -158,7 +187,7 @@ impl Producer {
                 encode_request(
                     PRODUCE_VERSION,
                     (None, -1, 30_000),
-                    &[(TopicRef::Name(TOPIC), &part[..])],
+                    &[(TopicRef::Name(topic), &part[..])],
                     out,
                 );
             });
@@ -187,9 +216,16 @@ impl Producer {
         if let Some((id, epoch)) = self.identity {
             builder = builder.producer(id, epoch, first_number as i32);
         }
+        if self.wire.is_table() {
+            builder = builder.codec(Compression::ALL[first_number as usize % Compression::ALL.len()]);
+        }
         let mut contents = Vec::new();
         for i in 0..records {
             let number = first_number + i as u64;
+            if self.wire.is_table() {
+                contents.push(table::append(&mut builder, wall_ms, self.name(number)));
+                continue;
+            }
             let key = format!("{}:{number}", self.wire.client);
             let len = if self.chance.chance(5) {
                 self.chance.between(1000, 9000)
@@ -208,7 +244,15 @@ impl Producer {
             records,
             bytes,
             contents,
+            timestamp: wall_ms,
             correlation: None,
+        }
+    }
+
+    fn name(&self, number: u64) -> RecordName {
+        RecordName {
+            client: self.wire.client as u32,
+            number,
         }
     }
 
@@ -237,19 +281,16 @@ impl Producer {
         let Some(batch) = self.unacked.pop_front() else {
             return Ok(());
         };
-        let partition = ledger.partition(self.wire.partition);
+        let partition = ledger.partition(self.wire.ledger_key());
         for i in 0..batch.records {
-            let name = RecordName {
-                client: self.wire.client as u32,
-                number: batch.first_number + i as u64,
-            };
             let seen = Seen {
-                name,
+                name: self.name(batch.first_number + i as u64),
                 content: batch.contents[i as usize],
+                timestamp: batch.timestamp,
             };
             partition
                 .acknowledged(part.base_offset + i64::from(i), seen)
-                .map_err(|why| format!("partition {}: {why}", self.wire.partition))?;
+                .map_err(|why| format!("{}: {why}", self.wire.place()))?;
         }
         Ok(())
     }
@@ -279,7 +320,8 @@ impl Producer {
     }
 }
 
-fn content_of(key: &[u8], value: &[u8]) -> u32 {
+/// A record's key and value in one number.
+pub(super) fn content_of(key: &[u8], value: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(key), value)
 }
 
@@ -303,14 +345,9 @@ pub struct LogReader {
 
 impl LogReader {
     /// A reader at offset 0.
-    pub fn new(client: usize, partition: u32, chance: Prng) -> Self {
+    pub fn new(client: usize, place: (&'static str, u32), chance: Prng) -> Self {
         LogReader {
-            wire: Wire {
-                client,
-                partition,
-                link: None,
-                correlation: 0,
-            },
+            wire: Wire::new(client, place),
             next_offset: 0,
             waiting: false,
             chance,
@@ -350,7 +387,7 @@ impl LogReader {
             min_bytes: self.chance.below(5_000) as i32,
             max_bytes: self.chance.between(1, 60_000) as i32,
             topics: vec![FetchRequestTopic {
-                topic: TOPIC.into(),
+                topic: self.wire.topic.into(),
                 topic_id: TopicId::ZERO,
                 partitions: vec![part],
             }],
@@ -375,8 +412,9 @@ impl LogReader {
             ErrorCode::None => self.refused = (0, ErrorCode::None),
             ErrorCode::OffsetOutOfRange => {
                 return Err(format!(
-                    "partition {}: offset {} is out of range",
-                    self.wire.partition, self.next_offset
+                    "{}: offset {} is out of range",
+                    self.wire.place(),
+                    self.next_offset
                 ));
             }
             error => {
@@ -394,6 +432,9 @@ impl LogReader {
     }
 
     fn take_batch(&mut self, batch: &BatchView, ledger: &mut Ledger) -> Result<(), String> {
+        if self.wire.is_table() {
+            return self.take_table(batch, ledger);
+        }
         let info = batch
             .verify()
             .map_err(|(_, why)| format!("a batch read does not verify: {why}"))?;
@@ -405,8 +446,9 @@ impl LogReader {
             }
             if offset != self.next_offset {
                 return Err(format!(
-                    "partition {}: read offset {offset}, wanted {}",
-                    self.wire.partition, self.next_offset
+                    "{}: read offset {offset}, wanted {}",
+                    self.wire.place(),
+                    self.next_offset
                 ));
             }
             let key = record.key.unwrap_or_default();
@@ -414,14 +456,39 @@ impl LogReader {
             let seen = Seen {
                 name,
                 content: content_of(key, record.value.unwrap_or_default()),
+                timestamp: info.record_timestamp(record.timestamp_delta),
             };
-            ledger
-                .partition(self.wire.partition)
-                .was_read(offset, seen.clone())
-                .map_err(|why| format!("partition {}: {why}", self.wire.partition))?;
-            self.log.push((offset, seen));
-            self.next_offset = offset + 1;
+            self.take_record(offset, seen, ledger)?;
         }
+        Ok(())
+    }
+
+    fn take_record(&mut self, offset: i64, seen: Seen, ledger: &mut Ledger) -> Result<(), String> {
+        ledger
+            .partition(self.wire.ledger_key())
+            .was_read(offset, seen.clone())
+            .map_err(|why| format!("{}: {why}", self.wire.place()))?;
+        self.log.push((offset, seen));
+        self.next_offset = offset + 1;
+        Ok(())
+    }
+
+    /// A batch of a compacted topic: records may be missing, all of them too.
+    fn take_table(&mut self, batch: &BatchView, ledger: &mut Ledger) -> Result<(), String> {
+        let info = batch.info();
+        if !batch.crc_matches() || info.last_offset() < self.next_offset {
+            return Err(format!(
+                "{}: asked for offset {}, got a batch {info:?} that is damaged or before it",
+                self.wire.place(),
+                self.next_offset
+            ));
+        }
+        for (offset, seen) in table::open(batch)? {
+            if offset >= self.next_offset {
+                self.take_record(offset, seen, ledger)?;
+            }
+        }
+        self.next_offset = info.last_offset() + 1;
         Ok(())
     }
 }

@@ -156,6 +156,12 @@ impl SimDisk {
             self.files.insert(other.into(), first);
         }
     }
+    /// Gives a file another name, durably; what had that name is gone.
+    pub fn rename(&mut self, from: &str, to: &str) -> Result<(), i32> {
+        let file = self.files.remove(from).ok_or(EIO)?;
+        self.files.insert(to.into(), file);
+        Ok(())
+    }
     /// Deletes a file, durably.
     pub fn delete(&mut self, name: &str) {
         self.files.remove(name);

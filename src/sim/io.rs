@@ -6,6 +6,7 @@
 use crate::base::effect::{Effect, FilePath, Job, JobResult};
 use crate::base::ids::{FileId, IoKey, JobKey};
 use crate::shard::event::Event;
+use crate::sim::cleaning::compact;
 use crate::sim::disk::SimDisk;
 use crate::sim::prng::Prng;
 use bytes::Bytes;
@@ -250,11 +251,15 @@ impl SimIo {
     fn deliver(&mut self, bytes: &[u8]) -> Bytes {
         let mut buf = crate::base::buf::AlignedBuf::zeroed(bytes.len());
         buf.as_mut()[..bytes.len()].copy_from_slice(bytes);
+        self.flip(&mut buf.as_mut()[..bytes.len()]);
+        buf.freeze(bytes.len())
+    }
+
+    fn flip(&mut self, bytes: &mut [u8]) {
         if !bytes.is_empty() && self.chance.chance(self.faults.read_flip) {
             let bit = self.chance.below(bytes.len() as u64 * 8) as usize;
-            buf.as_mut()[bit / 8] ^= 1 << (bit % 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
         }
-        buf.freeze(bytes.len())
     }
 
     fn run(&mut self, job: &Job, disk: &mut SimDisk) -> Result<JobResult, i32> {
@@ -297,6 +302,7 @@ impl SimIo {
                 disk.create(&path.0, vec![0; *bytes as usize])?;
                 self.files.insert(*file, path.0.clone());
             }
+            Job::Compact(spec) => return compact(spec, disk, u64::MAX, &mut |bytes| self.flip(bytes)),
             Job::WriteFile { path, content } => disk.create(&path.0, content.to_vec())?,
             Job::ReadFile { path } => {
                 let file = disk.file(&path.0).ok_or(ENOENT)?;
@@ -320,6 +326,14 @@ impl SimIo {
         for (_, op) in std::mem::take(&mut self.in_flight) {
             match op {
                 Op::Write { name, at, data, .. } if name != NAMELESS => writes.push((name, at, data)),
+                Op::Job {
+                    job: Job::Compact(spec),
+                    ..
+                } => {
+                    // It got any far: what it made is rubbish, since nothing refers to it.
+                    let orders = self.chance.below(80);
+                    let _ = compact(&spec, disk, orders, &mut |_| {});
+                }
                 Op::Job { job, .. } if self.chance.chance(50) => {
                     let _ = self.run(&job, disk);
                 }

@@ -21,6 +21,8 @@ pub struct Seen {
     pub name: RecordName,
     /// CRC-32C of key and value.
     pub content: u32,
+    /// The record's time, milliseconds.
+    pub timestamp: i64,
 }
 
 /// What is known of one partition.
@@ -70,6 +72,11 @@ impl PartitionLedger {
     pub fn was_read(&mut self, offset: i64, seen: Seen) -> Result<(), String> {
         self.read += 1;
         self.note(offset, seen, "read")
+    }
+
+    /// Everything known, by offset.
+    pub fn known(&self) -> &BTreeMap<i64, Seen> {
+        &self.known
     }
 
     fn note(&mut self, offset: i64, seen: Seen, how: &str) -> Result<(), String> {

@@ -7,6 +7,7 @@ use crate::controller::machine::{Controller, ControllerConfig};
 use crate::controller::record::{MetaRecord, decode_snapshot};
 use crate::log::journal::JournalConfig;
 use crate::log::recovery::{JournalFile, Recovered, recover};
+use crate::partition::clean::CleanerConfig;
 use crate::partition::store::StoreConfig;
 use crate::shard::event::{Event, ShardMessage};
 use crate::shard::out::Out;
@@ -48,6 +49,8 @@ pub struct NodeConfig {
     pub open_segments: usize,
     /// Milliseconds until an idle journal is marked.
     pub mark_after_ms: u64,
+    /// Compaction.
+    pub cleaner: CleanerConfig,
 }
 
 impl NodeConfig {
@@ -67,7 +70,19 @@ impl NodeConfig {
             coordinators: 1,
             open_segments: chance.between(1, 8) as usize,
             mark_after_ms: chance.between(1, 30),
+            cleaner: CleanerConfig::default(),
         }
+    }
+
+    /// Compaction in small steps, all the time.
+    pub fn draw_cleaner(&mut self, chance: &mut Prng) {
+        self.cleaner = CleanerConfig {
+            backoff_ms: Some(chance.between(2, 20)),
+            map_bytes: [100, 9_000, 12_000, 1 << 20][chance.below(4) as usize],
+            chunk_bytes: 4096 * chance.between(1, 8) as usize,
+            window_bytes: self.segment * chance.between(1, 6),
+            bytes_per_second: 0,
+        };
     }
 
     fn store(&self, shard: u16) -> StoreConfig {
@@ -92,6 +107,7 @@ impl NodeConfig {
             mark_after_ms: self.mark_after_ms,
             disk_reserve_bytes: 64 << 10,
             segment_bytes_max: self.segment,
+            cleaner: self.cleaner.clone(),
         }
     }
 }

@@ -6,17 +6,19 @@
 
 use crate::base::ids::Now;
 use crate::shard::shard::Shard;
-use crate::sim::client::{LogReader, Producer, TOPIC};
+use crate::sim::client::{LogReader, Producer, TABLE, TOPIC};
 use crate::sim::committer::Committer;
 use crate::sim::disk::SimDisk;
 use crate::sim::io::IoFaults;
 use crate::sim::ledger::Ledger;
 use crate::sim::node::{Node, NodeConfig};
 use crate::sim::prng::Prng;
-use crate::wire::control::create_topics::{CreatableTopic, CreateTopics, CreateTopicsRequest};
+use crate::sim::table::{self, Promise};
+use crate::wire::control::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopics, CreateTopicsRequest};
 use crate::wire::error::ErrorCode;
 use crate::wire::message::{Api, request_frame};
 use bytes::Bytes;
+use std::collections::BTreeSet;
 
 const WALL_START_MS: i64 = 1_800_000_000_000;
 /// Virtual time within which a healed node has to finish everything.
@@ -24,6 +26,10 @@ const LIVENESS_NS: u64 = 20_000_000_000;
 
 /// Answers in a row by which a reader may be refused once all faults ended: what is still on its way passes by then.
 const REFUSED_MAX: u32 = 1_000;
+
+/// Times that a compacted topic is read before a verdict counts, and the virtual time between.
+const TABLE_READS: u32 = 4;
+const TABLE_REST_NS: u64 = 300_000_000;
 
 /// Virtual time in which a broker forgets that a read once gave damaged bytes.
 const FORGIVEN_NS: u64 = 11_000_000_000;
@@ -61,6 +67,8 @@ pub struct Report {
     pub crashes: u64,
     /// Events stepped.
     pub events: u64,
+    /// Compactions that took effect since the last start.
+    pub compactions: u64,
     /// Virtual milliseconds.
     pub virtual_ms: u64,
 }
@@ -78,11 +86,56 @@ pub(super) struct World {
     pub(super) committers: Vec<Committer>,
     pub(super) ledger: Ledger,
     partitions: u32,
+    tables: Option<Tables>,
     /// CreateTopics was answered with success.
     topic_made: bool,
     digest: u64,
     crashes: u64,
     events: u64,
+}
+
+/// The compacted topic of a run.
+#[derive(Clone, Debug)]
+struct Tables {
+    partitions: u32,
+    retention_ms: i64,
+    configs: Vec<(&'static str, String)>,
+}
+
+impl Tables {
+    fn draw(chance: &mut Prng) -> Tables {
+        let retention_ms = [0, 20, 86_400_000][chance.below(3) as usize];
+        let pick = |chance: &mut Prng, from: &[&str]| from[chance.below(from.len() as u64) as usize].to_string();
+        let configs = vec![
+            ("cleanup.policy", "compact".to_string()),
+            ("delete.retention.ms", retention_ms.to_string()),
+            ("min.cleanable.dirty.ratio", pick(chance, &["0", "0.01", "0.5"])),
+            ("min.compaction.lag.ms", pick(chance, &["0", "0", "15"])),
+            ("max.compaction.lag.ms", pick(chance, &["10", "40", "86400000"])),
+            ("segment.ms", pick(chance, &["5", "30", "86400000"])),
+        ];
+        Tables {
+            partitions: chance.between(1, 2) as u32,
+            retention_ms,
+            configs,
+        }
+    }
+
+    /// Its clients, numbered from `first` on.
+    fn clients(&self, first: usize, chance: &mut Prng) -> (Vec<Producer>, Vec<LogReader>) {
+        let writers = chance.between(1, 3) as usize;
+        let producers = (first..first + writers).map(|client| {
+            let partition = chance.below(u64::from(self.partitions)) as u32;
+            // Where tombstones go soon, each has to be known: one that was given up may have been there and be gone.
+            let idempotent = self.retention_ms < 1_000 || chance.chance(50);
+            Producer::new(client, (TABLE, partition), idempotent, chance.fork())
+        });
+        let producers: Vec<_> = producers.collect();
+        let readers = (0..self.partitions)
+            .map(|p| LogReader::new(first + writers + p as usize, (TABLE, p), chance.fork()))
+            .collect();
+        (producers, readers)
+    }
 }
 
 /// Runs one seed.
@@ -106,6 +159,7 @@ pub fn run(seed: u64, limits: Limits) -> Result<Report, String> {
         read: world.ledger.read(),
         commits: world.committers.iter().map(|c| c.commits).sum(),
         crashes: world.crashes,
+        compactions: world.compactions(),
         events: world.events,
         virtual_ms: world.now.mono_ns / 1_000_000,
     })
@@ -136,10 +190,10 @@ impl World {
         };
         let partitions = chance.between(1, 4) as u32;
         let writers = chance.between(1, 4) as usize;
-        let producers = (0..writers)
+        let mut producers: Vec<Producer> = (0..writers)
             .map(|client| {
                 let partition = chance.below(u64::from(partitions)) as u32;
-                Producer::new(client, partition, chance.chance(75), chance.fork())
+                Producer::new(client, (TOPIC, partition), chance.chance(75), chance.fork())
             })
             .collect();
         let groups = groups_chance.below(3) as usize;
@@ -152,9 +206,17 @@ impl World {
                 )
             })
             .collect();
-        let readers = (0..partitions)
-            .map(|p| LogReader::new(writers + p as usize, p, chance.fork()))
+        let mut readers: Vec<LogReader> = (0..partitions)
+            .map(|p| LogReader::new(writers + p as usize, (TOPIC, p), chance.fork()))
             .collect();
+        let mut table_chance = Prng::new(seed ^ 0x7461_626c_6573);
+        let tables = table_chance.chance(40).then(|| Tables::draw(&mut table_chance));
+        if let Some(tables) = &tables {
+            config.draw_cleaner(&mut table_chance);
+            let clients = tables.clients(writers + partitions as usize + groups, &mut table_chance);
+            producers.extend(clients.0);
+            readers.extend(clients.1);
+        }
         World {
             disk: SimDisk::new(capacity),
             node: None,
@@ -168,6 +230,7 @@ impl World {
             groups_chance,
             ledger: Ledger::default(),
             partitions,
+            tables,
             topic_made: false,
             digest: seed,
             crashes: 0,
@@ -252,17 +315,33 @@ impl World {
         node.run(self.now, &mut self.disk);
     }
 
-    pub(super) fn create_topic(&mut self) -> Result<(), String> {
-        let topic = CreatableTopic {
-            name: TOPIC.into(),
-            num_partitions: self.partitions as i32,
+    /// The topics of the run, in one request.
+    fn topics(&self) -> CreateTopicsRequest {
+        let topic = |name: &str, partitions: u32| CreatableTopic {
+            name: name.into(),
+            num_partitions: partitions as i32,
             replication_factor: 1,
             ..Default::default()
         };
-        let request = CreateTopicsRequest {
-            topics: vec![topic],
+        let mut topics = vec![topic(TOPIC, self.partitions)];
+        if let Some(tables) = &self.tables {
+            let configs = tables.configs.iter().map(|(name, value)| CreatableTopicConfig {
+                name: (*name).into(),
+                value: Some(value.clone()),
+            });
+            topics.push(CreatableTopic {
+                configs: configs.collect(),
+                ..topic(TABLE, tables.partitions)
+            });
+        }
+        CreateTopicsRequest {
+            topics,
             ..Default::default()
-        };
+        }
+    }
+
+    pub(super) fn create_topic(&mut self) -> Result<(), String> {
+        let request = self.topics();
         let bytes = request_frame::<CreateTopics>(&request, 5, 1, Some("admin"));
         for _ in 0..20 {
             let Some(node) = &mut self.node else { break };
@@ -278,12 +357,11 @@ impl World {
                 }
                 if let Some(reply) = node.nets[0].take_reply(conn) {
                     let answer = CreateTopics::decode_response(5, &reply.slice(5..)).map_err(|e| e.to_string())?;
-                    return match answer.topics.first().map(|t| t.error) {
-                        Some(ErrorCode::None | ErrorCode::TopicAlreadyExists) => {
-                            self.topic_made = true;
-                            Ok(())
-                        }
-                        other => Err(format!("CreateTopics answered {other:?}")),
+                    let is_made = |error| matches!(error, ErrorCode::None | ErrorCode::TopicAlreadyExists);
+                    self.topic_made = answer.topics.iter().all(|topic| is_made(topic.error));
+                    return match self.topic_made {
+                        true => Ok(()),
+                        false => Err(format!("CreateTopics answered {:?}", answer.topics)),
                     };
                 }
             }
@@ -456,8 +534,23 @@ impl World {
         Ok(())
     }
 
-    /// Reads every partition from its start and compares.
+    /// Reads every partition from its start and compares. A compaction in the midst of it may show a reader a record and then no
+    /// longer the tombstone behind it, if that may go so soon: what is wrong stays wrong, so such a table is read again.
     pub(super) fn check_log(&mut self) -> Result<(), String> {
+        for _ in 0..TABLE_READS {
+            self.read_log()?;
+            let (tables, logs): (Vec<_>, Vec<_>) =
+                (0..self.readers.len()).partition(|r| self.readers[*r].wire.is_table());
+            logs.into_iter().try_for_each(|reader| self.judge(reader))?;
+            if tables.into_iter().all(|reader| self.judge(reader).is_ok()) {
+                return Ok(());
+            }
+            self.rest(TABLE_REST_NS);
+        }
+        (0..self.readers.len()).try_for_each(|reader| self.judge(reader))
+    }
+
+    fn read_log(&mut self) -> Result<(), String> {
         if let Some(node) = &mut self.node {
             for reader in &mut self.readers {
                 reader.wire.disconnect(&mut node.nets); // an answer to an older question may be on its way
@@ -473,8 +566,8 @@ impl World {
             self.round()?;
             if let Some(r) = self.readers.iter().find(|r| r.refused.0 > REFUSED_MAX) {
                 return Err(format!(
-                    "partition {}: offset {} can no longer be read: {}",
-                    r.wire.partition,
+                    "{}: offset {} can no longer be read: {}",
+                    r.wire.place(),
                     r.next_offset,
                     r.refused.1.name()
                 ));
@@ -483,7 +576,7 @@ impl World {
                 let stuck: Vec<_> = self
                     .readers
                     .iter()
-                    .map(|r| (r.wire.partition, r.next_offset, r.high_watermark))
+                    .map(|r| (r.wire.place(), r.next_offset, r.high_watermark))
                     .collect();
                 return Err(format!(
                     "the log cannot be read to its end: (partition, next offset, high watermark) {stuck:?}; {}",
@@ -491,15 +584,35 @@ impl World {
                 ));
             }
         }
-        let idempotent: Vec<bool> = self.producers.iter().map(Producer::is_idempotent).collect();
-        for reader in &self.readers {
-            let partition = self.ledger.partition(reader.wire.partition);
-            let once = |client: u32| idempotent.get(client as usize).copied().unwrap_or(false);
-            partition
-                .check(reader.start, &reader.log, once)
-                .map_err(|why| format!("partition {}: {why}", reader.wire.partition))?;
-        }
         Ok(())
+    }
+
+    /// Compares what a reader has read from the start on with what is known.
+    pub(super) fn judge(&mut self, reader: usize) -> Result<(), String> {
+        let idempotent: BTreeSet<usize> = self
+            .producers
+            .iter()
+            .filter(|p| p.is_idempotent())
+            .map(|p| p.wire.client)
+            .collect();
+        let once = |client: u32| idempotent.contains(&(client as usize));
+        let promise = Promise {
+            retention_ms: self.tables.as_ref().map_or(0, |tables| tables.retention_ms),
+            now_ms: self.now.wall_ms,
+        };
+        let reader = &self.readers[reader];
+        let partition = self.ledger.partition(reader.wire.ledger_key());
+        let verdict = match reader.wire.is_table() {
+            true => table::check(partition, &reader.log, promise, once),
+            false => partition.check(reader.start, &reader.log, once),
+        };
+        verdict.map_err(|why| format!("{}: {why}", reader.wire.place()))
+    }
+
+    /// Compactions since the last start.
+    fn compactions(&mut self) -> u64 {
+        let shards = self.node.iter_mut().flat_map(|node| node.shards.iter_mut());
+        shards.map(|shard| shard.metrics().cleaner_runs).sum()
     }
 }
 

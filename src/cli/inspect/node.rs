@@ -11,7 +11,6 @@ use crate::controller::record::{MetaRecord, decode_snapshot};
 use crate::controller::scram::{Mechanism, ScramCredential};
 use crate::log::checkpoint::SegmentCheckpoint;
 use crate::log::recovery::{JournalFile, Recovered, RecoveredPartition, recover};
-use crate::log::segment::{index_path, segment_path};
 use crate::server::data_dir::{self, FORMAT_FILE};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -210,9 +209,9 @@ fn inspect_partitions(
             rows.push(Row::new(label(*id, image), "partition", 0).damaged(why.clone()));
         }
         for segment in &found.base.segments {
-            let path = directory.join(&segment_path(*id, segment.base_offset).0);
+            let path = directory.join(&segment.path(*id).0);
             named.insert(path.clone());
-            named.insert(directory.join(&index_path(*id, segment.base_offset).0));
+            named.insert(directory.join(&segment.index_path(*id).0));
             let is_gone = is_deleted || segment.end_offset <= found.log_start;
             rows.push(inspect_segment(directory, &path, *id, segment, is_gone, verify)?);
         }

@@ -5,7 +5,7 @@ use crate::base::buf::BLOCK;
 use crate::base::ids::{PartitionId, TopicId};
 use crate::cli::failure::Failure;
 use crate::log::frame::{FRAME_HEADER, decode_header};
-use crate::log::segment::read_stretch;
+use crate::log::segment::{parse_file_name, read_stretch};
 use bytes::Bytes;
 use std::fs::File;
 use std::io;
@@ -32,7 +32,7 @@ pub(super) struct Contents {
 
 /// Topic id and partition from `.../<topic-id>/<partition>/<base-offset>.*`.
 pub(super) fn identity_from_path(path: &Path) -> Option<(PartitionId, i64)> {
-    let base_offset = path.file_stem()?.to_str()?.parse().ok()?;
+    let (base_offset, _) = parse_file_name(path.file_name()?.to_str()?)?;
     let partition = path.parent()?;
     let topic = partition.parent()?.file_name()?.to_str()?;
     let partition = partition.file_name()?.to_str()?.parse().ok()?;

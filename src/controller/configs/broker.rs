@@ -132,12 +132,42 @@ pub const BROKER_KEYS: &[ConfigKey] = &[
         "Addresses that the broker listens on.",
     ),
     key(
+        "log.cleaner.backoff.ms",
+        Kind::Long(0, i64::MAX),
+        "15000",
+        "Time between two looks for something to compact.",
+    ),
+    key(
+        "log.cleaner.dedupe.buffer.size",
+        Kind::Long(1, i64::MAX),
+        "134217728",
+        "Memory for the keys of one compaction; never more than an eighth of the broker's memory.",
+    ),
+    key(
         "log.cleaner.delete.retention.ms",
         Kind::Long(0, i64::MAX),
         "86400000",
         "Default of delete.retention.ms.",
     )
     .dynamic(),
+    key(
+        "log.cleaner.enable",
+        Kind::Bool,
+        "true",
+        "Whether topics are compacted whose cleanup.policy says so.",
+    ),
+    key(
+        "log.cleaner.io.buffer.size",
+        Kind::Int(0, i32::MAX),
+        "524288",
+        "Bytes that compaction reads and writes at a time.",
+    ),
+    key(
+        "log.cleaner.io.max.bytes.per.second",
+        Kind::Double(0.0, f64::MAX),
+        "1.7976931348623157E308",
+        "Bytes that compaction reads and writes per second at most, all together.",
+    ),
     key(
         "log.cleaner.max.compaction.lag.ms",
         Kind::Long(1, i64::MAX),
@@ -160,12 +190,18 @@ pub const BROKER_KEYS: &[ConfigKey] = &[
     )
     .dynamic(),
     key(
+        "log.cleaner.threads",
+        Kind::Int(0, i32::MAX),
+        "1",
+        "Compactions under way at a time.",
+    )
+    .only(&["1"], "one compaction runs at a time, off the request path"),
+    key(
         "log.cleanup.policy",
         Kind::List(&["compact", "delete"]),
         "delete",
         "Default of cleanup.policy.",
     )
-    .only(&["delete", ""], "compaction is not available yet")
     .dynamic(),
     key("log.dirs", Kind::Text, "./ringlog-data", "The data directory."),
     key(

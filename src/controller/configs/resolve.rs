@@ -135,6 +135,10 @@ pub fn topic_config(image: &Image, overrides: &Values) -> TopicConfig {
         compression: codec(text("compression.type").trim()),
         cleanup_delete: value::items(&policy).any(|item| item == "delete"),
         cleanup_compact: value::items(&policy).any(|item| item == "compact"),
+        delete_retention_ms: long("delete.retention.ms"),
+        min_compaction_lag_ms: long("min.compaction.lag.ms"),
+        max_compaction_lag_ms: long("max.compaction.lag.ms"),
+        min_cleanable_ppm: (text("min.cleanable.dirty.ratio").trim().parse().unwrap_or(0.5_f64) * 1e6) as u32,
         file_delete_delay_ms: long("file.delete.delay.ms"),
     }
 }

@@ -11,11 +11,7 @@ pub const TOPIC_KEYS: &[ConfigKey] = &[
         "cleanup.policy",
         Kind::List(&["compact", "delete"]),
         "delete",
-        "What happens to old segments: delete them by retention, or nothing when empty.",
-    )
-    .only(
-        &["delete", ""],
-        "compaction is not available yet, records would never be compacted",
+        "What happens to old segments: delete them by retention, compact them by key, both, or nothing when empty.",
     )
     .from(&[("log.cleanup.policy", 1)]),
     key(

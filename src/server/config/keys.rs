@@ -251,16 +251,8 @@ const IGNORED: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "compaction is not available yet",
-        &[
-            "log.cleaner.backoff.ms",
-            "log.cleaner.dedupe.buffer.size",
-            "log.cleaner.enable",
-            "log.cleaner.io.buffer.load.factor",
-            "log.cleaner.io.buffer.size",
-            "log.cleaner.io.max.bytes.per.second",
-            "log.cleaner.threads",
-        ],
+        "the table of keys has a fixed load",
+        &["log.cleaner.io.buffer.load.factor"],
     ),
     (
         "every acknowledged record is flushed, and files are pre-allocated",

@@ -209,7 +209,7 @@ fn protection_that_does_not_exist_is_refused_not_ignored() {
 fn values_out_of_range_say_what_is_allowed() {
     let cases = [
         ("num.partitions", "0", "at least 1"),
-        ("log.cleanup.policy", "compact", "compaction is not available"),
+        ("log.cleaner.threads", "2", "one compaction runs at a time"),
         ("memory", "1MiB", "give at least 128 MiB"),
         ("memory", "64GiB", "16 GiB"),
         ("memory", "lots", "512MiB"),

@@ -31,6 +31,8 @@ pub const LOG_APPEND_TIME: i16 = 1 << 3;
 pub const TRANSACTIONAL: i16 = 1 << 4;
 /// Attribute bit: a transaction marker.
 pub const CONTROL: i16 = 1 << 5;
+/// Attribute bit: the base timestamp is the time from which on tombstones may go (KIP-534). Deltas count from it as ever.
+pub const DELETE_HORIZON: i16 = 1 << 6;
 
 /// What a record timestamp means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -114,6 +116,10 @@ impl BatchInfo {
     /// A control batch (transaction marker).
     pub fn is_control(&self) -> bool {
         self.attributes & CONTROL != 0
+    }
+    /// When compaction may drop the batch's tombstones, milliseconds, if that is fixed already (KIP-534).
+    pub fn delete_horizon(&self) -> Option<i64> {
+        (self.attributes & DELETE_HORIZON != 0).then_some(self.base_timestamp)
     }
     /// Written by an idempotent producer.
     pub fn has_producer(&self) -> bool {

@@ -61,6 +61,11 @@ impl<'a> Records<'a> {
             left: count,
         }
     }
+
+    /// Bytes of the body that are not walked yet.
+    pub fn bytes_left(&self) -> usize {
+        self.reader.left()
+    }
 }
 
 impl<'a> Iterator for Records<'a> {
