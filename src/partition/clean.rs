@@ -1,7 +1,7 @@
 //! Compaction as the owner sees it: which partition is worth it, one job at a time, and the switch to what the job has made.
 //!
 //! Order (crash rule): the job's files are complete, flushed and named -> the segments change in memory -> a checkpoint names the new
-//! ones and [`CleanState::cleaned_end`] -> the old files go. The checkpoint is the one step that decides: before it a start finds the old
+//! ones and [`CleanState::cleaned_end`], then its other copy does -> the old files go. The first checkpoint is the one step that decides: before it a start finds the old
 //! set, after it the new one. Readers may see the new set before: it holds the last record of each key as the old one does.
 //!
 //! A partition larger than a window is cleaned in passes of several jobs, from its start on, always with the same range of keys;
@@ -96,9 +96,9 @@ pub(crate) struct Cleaning {
     sources: Vec<(i64, u64)>,
 }
 
-/// Files that go once a checkpoint no longer names them.
+/// Files that go once neither copy of the checkpoint names them.
 pub(crate) struct Retired {
-    /// The first checkpoint without them.
+    /// The second checkpoint without them.
     generation: u64,
     partition: PartitionId,
     files: Vec<FilePath>,
@@ -260,22 +260,7 @@ impl Store {
         let new = made.segments.iter();
         let new = new.map(|made| Segment::compacted(made, cleaning.life, created_ms));
         let old: Vec<Segment> = part.segments.splice(first..first + count, new).collect();
-        tracing::info!(
-            "compacted topic {} partition {} below offset {}, keys of offsets below {}: {} keys, {} records became {}, {} bytes became {}{}",
-            part.topic.name,
-            cleaning.id.partition,
-            made.sources_end,
-            made.map_end,
-            made.keys,
-            made.records_in,
-            made.records_out,
-            old.iter().map(|s| s.written).sum::<u64>(),
-            made.bytes_out,
-            match made.keyless {
-                0 => String::new(),
-                count => format!("; {count} records without key, from before the topic was compacted, are gone"),
-            }
-        );
+        tell(part, &old, made);
         cx.metrics.cleaner_runs += 1;
         cx.metrics.cleaner_read_bytes += made.bytes_in;
         cx.metrics.cleaner_written_bytes += made.bytes_out;
@@ -285,14 +270,15 @@ impl Store {
         self.rerun_waiting(cx, cleaning.key);
     }
 
-    /// Old files stay until a checkpoint no longer names them.
+    /// Old files stay until neither copy of the checkpoint names them.
     fn retire(&mut self, cx: &mut StoreCx, partition: PartitionId, old: &[Segment]) {
         let mut files = Vec::new();
         for segment in old {
             self.close_segment(cx, segment);
             files.extend([segment.path(partition), segment.index_path(partition)]);
         }
-        let generation = self.generation + 1;
+        // Both copies of the checkpoint: should the newest be damaged, the one before does without the old files as well.
+        let generation = self.generation + 2;
         self.retired.push(Retired {
             generation,
             partition,
@@ -388,6 +374,26 @@ impl CleanState {
         self.failures += 1;
         self.not_before_ns = now.mono_ns + pause_ms.min(PAUSE_MAX_MS) * 1_000_000;
     }
+}
+
+/// One line per job that took effect.
+fn tell(part: &Partition, old: &[Segment], made: &Compacted) {
+    tracing::info!(
+        "compacted topic {} partition {} below offset {}, keys of offsets below {}: {} keys, {} records became {}, {} bytes became {}{}",
+        part.topic.name,
+        part.id.partition,
+        made.sources_end,
+        made.map_end,
+        made.keys,
+        made.records_in,
+        made.records_out,
+        old.iter().map(|s| s.written).sum::<u64>(),
+        made.bytes_out,
+        match made.keyless {
+            0 => String::new(),
+            count => format!("; {count} records without key, from before the topic was compacted, are gone"),
+        }
+    );
 }
 
 /// 0 = not worth it; above that the larger the sooner: a pass that has begun, records that may not wait longer, then the ratio.

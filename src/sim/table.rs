@@ -16,7 +16,7 @@ const KEYS: u64 = 9;
 const BODY_MAX: usize = 16 << 20;
 
 fn chance_of(name: RecordName) -> Prng {
-    Prng::new(name.number ^ u64::from(name.client) << 40 ^ 0x7461_626c_65)
+    Prng::new(name.number ^ u64::from(name.client) << 40 ^ 0x0074_6162_6c65)
 }
 
 /// The key of a record.

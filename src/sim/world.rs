@@ -172,15 +172,7 @@ impl World {
         let mut groups_chance = Prng::new(seed ^ 0x6772_6f75_7073);
         let mut config = NodeConfig::draw(&mut chance);
         config.coordinators = groups_chance.between(1, 4);
-        let faults = IoFaults {
-            segment_error: if chance.chance(25) { chance.between(1, 10) } else { 0 },
-            journal_error: if chance.chance(10) { 1 } else { 0 },
-            read_error: if chance.chance(20) { chance.between(1, 10) } else { 0 },
-            read_flip: if chance.chance(15) { chance.between(1, 10) } else { 0 },
-            slow: if chance.chance(30) { chance.between(1, 5) } else { 0 },
-            job_error: if chance.chance(20) { chance.between(1, 10) } else { 0 },
-            stalled_until_ns: 0,
-        };
+        let faults = draw_faults(&mut chance);
         let journals = u64::from(config.shards) * config.journal_files as u64 * config.journal_file;
         let tight = chance.chance(15);
         let capacity = if tight {
@@ -613,6 +605,19 @@ impl World {
     fn compactions(&mut self) -> u64 {
         let shards = self.node.iter_mut().flat_map(|node| node.shards.iter_mut());
         shards.map(|shard| shard.metrics().cleaner_runs).sum()
+    }
+}
+
+/// What may go wrong in a run.
+fn draw_faults(chance: &mut Prng) -> IoFaults {
+    IoFaults {
+        segment_error: if chance.chance(25) { chance.between(1, 10) } else { 0 },
+        journal_error: if chance.chance(10) { 1 } else { 0 },
+        read_error: if chance.chance(20) { chance.between(1, 10) } else { 0 },
+        read_flip: if chance.chance(15) { chance.between(1, 10) } else { 0 },
+        slow: if chance.chance(30) { chance.between(1, 5) } else { 0 },
+        job_error: if chance.chance(20) { chance.between(1, 10) } else { 0 },
+        stalled_until_ns: 0,
     }
 }
 

@@ -69,6 +69,11 @@ fn change(
     (result.error, result.error_message.is_some())
 }
 
+/// Sets one key of a topic.
+pub fn set_one(rig: &mut Rig, topic: &Topic, key: &str, value: &str) -> ErrorCode {
+    set(rig, topic, &[(key, SET, Some(value))])
+}
+
 fn set(rig: &mut Rig, topic: &Topic, ops: &[(&str, i8, Option<&str>)]) -> ErrorCode {
     let (error, has_text) = change(rig, TOPIC, &topic.name, ops, false);
     // Kafka has no text for some.

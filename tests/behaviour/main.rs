@@ -8,6 +8,7 @@
 
 mod batches;
 mod cluster;
+mod compact;
 mod configs;
 mod connection;
 mod fetch;

@@ -2,6 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use ringlog::base::ids::{ConnId, Now, TopicId};
+use ringlog::partition::clean::CleanerConfig;
 use ringlog::sim::disk::SimDisk;
 use ringlog::sim::io::IoFaults;
 use ringlog::sim::node::{Node, NodeConfig};
@@ -96,6 +97,7 @@ fn sizes() -> NodeConfig {
         open_segments: 100,
         mark_after_ms: 1_000,
         coordinators: 5,
+        cleaner: CleanerConfig::default(),
     }
 }
 
