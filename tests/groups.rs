@@ -369,3 +369,22 @@ fn fifty_members_of_the_new_protocol_join_at_once() {
         std::thread::sleep(POLL);
     }
 }
+
+#[test]
+fn a_live_group_migrates_member_by_member_and_back() {
+    let broker = Broker::get();
+    let topic = broker.topic(4, &[]);
+    let group = unique("group");
+    let mut classic = config(&broker, &group);
+    classic.set("partition.assignment.strategy", "cooperative-sticky");
+    let old = subscribe(&classic, &topic);
+    wait_for_shares(&[&old], 4);
+    let new = subscribe(&new_protocol(&broker, &group), &topic);
+    wait_for_shares(&[&old, &new], 2);
+    drop(old);
+    wait_for_shares(&[&new], 4);
+    let old = subscribe(&classic, &topic);
+    wait_for_shares(&[&new, &old], 2);
+    drop(new);
+    wait_for_shares(&[&old], 4);
+}

@@ -275,7 +275,12 @@ impl Groups {
                 out.answers.push((ticket, GroupAnswer::Heartbeat(error)));
             }
             GroupRequest::Leave(request) if self.consumers.contains_key(&request.group_id) => {
-                self.classic_leave(now, ticket, (&request.group_id, &request.members), out);
+                self.classic_leave(
+                    now,
+                    ticket,
+                    (request.group_id.as_str(), request.members.as_slice()),
+                    out,
+                );
             }
             GroupRequest::Leave(request) => {
                 let answer = self.leave(now, &request, out);

@@ -236,7 +236,7 @@ fn members_share_move_and_take_over_74() {
     );
     assert!(described.epoch == described.assignment_epoch && described.epoch == a.epoch);
     let member = described.members.iter().find(|m| m.member_id == a.id).unwrap();
-    assert_eq!(member.subscribed_topic_names, [topic.name.clone()]);
+    assert_eq!(member.subscribed_topic_names, std::slice::from_ref(&topic.name));
     assert_eq!(member.assignment.topic_partitions[0].topic_name, topic.name);
     assert_eq!(
         (member.assignment.clone(), member.member_type),

@@ -24,6 +24,7 @@ use crate::wire::group::records::ClassicMemberMetadata;
 use crate::wire::group::sync_group::{SyncGroupRequest, SyncGroupResponse};
 use crate::wire::guard::Budget;
 use bytes::Bytes;
+use std::collections::BTreeSet;
 
 impl Groups {
     pub(in crate::group) fn classic_join(
@@ -282,7 +283,7 @@ impl ConsumerGroup {
             session_timeout_ms: request.session_timeout_ms,
             supported_protocols: request.protocols.clone(),
         });
-        let topics = wanted.topics.iter().cloned().collect();
+        let topics: BTreeSet<String> = wanted.topics.iter().cloned().collect();
         let changed = member.topics != topics || !member.regex.is_empty();
         member.topics = topics;
         member.regex.clear();

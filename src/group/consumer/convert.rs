@@ -24,7 +24,7 @@ impl Groups {
         if classic.state == State::Empty {
             return Some(group);
         }
-        let fits = classic.members.len() <= self.config.consumer_members_max;
+        let fits = classic.members.len() < self.config.consumer_members_max;
         if !self.config.migration.upgrades() || !classic.is_consumers() || !fits {
             return None;
         }

@@ -130,7 +130,8 @@ impl Groups {
             Some(classic) if classic.state == State::Dead => {
                 return refuse(ErrorCode::CoordinatorNotAvailable, "The group is being deleted.");
             }
-            Some(classic) => self.upgraded(classic).filter(|_| joins),
+            Some(classic) if joins => self.upgraded(classic),
+            Some(_) => None,
         };
         match group {
             Some(group) => self.upgrade(group, now, out),

@@ -120,7 +120,7 @@ impl Beat {
     }
 
     /// The new epoch, and what the member may use if it is told.
-    pub fn ok(self, rig: &mut Rig) -> (i32, Option<Vec<(u8, Vec<i32>)>>) {
+    pub fn ok(self, rig: &mut Rig) -> (i32, Option<Plain>) {
         let answer = self.answered(rig);
         assert_eq!(answer.error, ErrorCode::None, "{:?}", answer.error_message);
         assert_eq!(answer.heartbeat_interval_ms, 5_000);
@@ -142,7 +142,10 @@ pub(super) fn answer(rig: &mut Rig, ticket: u32) -> ConsumerGroupHeartbeatRespon
     }
 }
 
-pub(super) fn plain(topics: &[TopicPartitions]) -> Vec<(u8, Vec<i32>)> {
+/// Numbers of topics with partitions.
+pub(super) type Plain = Vec<(u8, Vec<i32>)>;
+
+pub(super) fn plain(topics: &[TopicPartitions]) -> Plain {
     let topics = topics
         .iter()
         .map(|topic| (topic.topic_id.0[0], topic.partitions.clone()));
