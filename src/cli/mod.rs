@@ -72,6 +72,8 @@ pub(crate) use examples;
   echo hello | ringlog produce logs           one record per line
   ringlog consume logs -o start -e            read it back, leave at the end
   ringlog cluster info -b broker-1:9092       ask another broker
+  ringlog top                                 rates, lag and shard load, live
+  ringlog doctor connect broker-1:9092        why can nobody connect?
   ringlog consume a --format jsonl -e | ringlog produce b --format jsonl    copy records exactly
 ")
 )]
