@@ -23,7 +23,7 @@ class KafkaPython(Suite):
         return [os.path.join(ctx.home, "venv", "bin", "python"), "-m", "pytest", "-p", "no:cacheprovider", *words]
 
     def environment_of(self, ctx):
-        return {"KAFKA_URI": f"kafka://{ctx.address}", "KAFKA_VERSION": "4.2.0", "KAFKA_ROOT": ctx.home, "PYTHONPATH": "."}
+        return {"KAFKA_URI": f"kafka://{ctx.address}", "KAFKA_VERSION": "4.3.0", "KAFKA_ROOT": ctx.home, "PYTHONPATH": "."}
 
     def tests(self, ctx):
         paths = [f"test/integration/{f}" for f in self.files]
