@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 use ringlog::base::ids::{ConnId, Now};
 use ringlog::metrics::MemoryKind;
+use ringlog::partition::clean::CleanerConfig;
 use ringlog::sim::disk::SimDisk;
 use ringlog::sim::io::IoFaults;
 use ringlog::sim::node::{Node, NodeConfig};
@@ -51,6 +52,7 @@ impl Machine {
             coordinators: 1,
             open_segments: 4,
             mark_after_ms: 20,
+            cleaner: CleanerConfig::default(),
         };
         let now = Now {
             mono_ns: 1_000_000,
