@@ -9,6 +9,11 @@ const DESCRIPTORS_MIN: u64 = 256;
 /// Locked memory that the background plane needs, bytes.
 const MEMLOCK_MIN: u64 = 512 << 10;
 
+/// Allocations below this are served from the heap, bytes: the most that glibc takes.
+const FROM_HEAP_BELOW: libc::c_int = 32 << 20;
+/// Freed memory at the end of a heap that is kept, bytes: one heap of a thread.
+const KEPT_FREE: libc::c_int = 64 << 20;
+
 /// Limits that hold.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -23,6 +28,7 @@ pub struct Limits {
 /// # Errors
 /// A refusal when a limit is too low to run at all.
 pub fn prepare() -> Result<Limits, Refusal> {
+    keep_freed_memory();
     let mut notes = Vec::new();
     let descriptors = raise_descriptors();
     if descriptors < DESCRIPTORS_MIN {
@@ -48,6 +54,17 @@ pub fn prepare() -> Result<Limits, Refusal> {
         });
     }
     Ok(Limits { descriptors, notes })
+}
+
+/// Answers and batches come and go in sizes that glibc gives back to the kernel at each free, to be zeroed page by page at the next
+/// use. What a shard keeps is bounded by its own limits, not by the allocator.
+fn keep_freed_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: only settings of the allocator; values out of range are refused and leave the default.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, FROM_HEAP_BELOW);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_FREE);
+    }
 }
 
 fn get(resource: libc::__rlimit_resource_t) -> Option<libc::rlimit> {

@@ -107,8 +107,11 @@ impl FetchResponse {
     /// The whole frame, four-byte length included, as chunks in order. Record slices of at least [`COALESCE_BELOW`] bytes
     /// appear among them as they are; their bytes are not copied.
     pub fn frame(&self, version: i16, correlation_id: i32) -> Vec<Bytes> {
-        let partitions: usize = self.topics.iter().map(|topic| topic.partitions.len()).sum();
-        let mut writer = ChunkList::new(64 + 64 * partitions);
+        let partitions = || self.topics.iter().flat_map(|topic| &topic.partitions);
+        let small = partitions().flat_map(|partition| &partition.records).map(Bytes::len);
+        let copied: usize = small.filter(|len| *len < COALESCE_BELOW).sum();
+        // In one piece: a buffer that grows is copied again and again.
+        let mut writer = ChunkList::new(64 + 64 * partitions().count() + copied);
         let key = ApiKey::Fetch;
         header::put_response_header(&mut writer.small, key, version, correlation_id);
         self.write(&mut writer, Version::of(key, version));
