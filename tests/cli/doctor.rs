@@ -109,6 +109,18 @@ fn a_listener_that_wants_a_login_is_told_from_a_broken_one() {
 }
 
 #[test]
+fn the_port_of_a_controller_is_recognised() {
+    let address = fake::start(|_, asked| match asked.key {
+        18 => Answer::of(&fake::versions(&[(ApiKey::ApiVersions, 0, 3)]), asked.version.min(3)),
+        _ => Answer::Close,
+    });
+    breaks(
+        &address.to_string(),
+        &["breaks at metadata", "listener of a KRaft controller"],
+    );
+}
+
+#[test]
 fn advertised_addresses_that_lead_nowhere_are_named_with_the_setting() {
     let folder = Scratch::new();
     let node = Node::start(&folder.0.join("a"), &["--advertise", "127.0.0.1:1"]);

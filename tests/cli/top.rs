@@ -12,94 +12,117 @@ fn row<'a>(rows: &'a Value, key: &str, name: &str) -> &'a Value {
     found.next().unwrap_or_else(|| panic!("no {name} in {rows}"))
 }
 
+/// A broker with a topic of two partitions, and a group at offset 10 of the 1000 records in the first one.
+struct Busy {
+    node: Node,
+    topic: String,
+    group: String,
+    _folder: Scratch,
+}
+
+impl Busy {
+    fn start() -> Busy {
+        let folder = Scratch::new();
+        let busy = Busy {
+            node: Node::start(&folder.0.join("data"), &["--shards", "2"]),
+            topic: unique("busy"),
+            group: unique("group"),
+            _folder: folder,
+        };
+        busy.node.client(&["topic", "create", &busy.topic, "-p", "2"], b"").ok();
+        let input: String = (0..1000).map(|number| format!("{number}\n")).collect();
+        let produce = ["produce", &busy.topic, "-p", "0"];
+        busy.node.client(&produce, input.as_bytes()).ok();
+        busy.seek("--to-offset", "10");
+        busy
+    }
+
+    fn seek(&self, how: &str, number: &str) {
+        let partition = format!("{}:0", self.topic);
+        let target = ["--topic", &partition, how, number, "--create", "--execute"];
+        let args = [&["group", "seek", &self.group][..], &target[..]].concat();
+        self.node.client(&args, b"").ok();
+    }
+
+    /// Writes two records to the second partition and commits one of the first.
+    fn turn(&self) {
+        self.node.client(&["produce", &self.topic, "-p", "1"], b"x\ny\n").ok();
+        self.seek("--shift", "1");
+    }
+
+    fn admin(&self) -> &str {
+        self.node.ready["admin"].as_str().unwrap()
+    }
+}
+
+/// Both shards are there, and what they did shows.
+fn assert_load(view: &Value) {
+    let shards = view["shards"].as_array().unwrap();
+    assert_eq!(shards.len(), 2);
+    let numbers = |key: &str| -> Vec<Option<f64>> { shards.iter().map(|shard| shard[key].as_f64()).collect() };
+    assert!(
+        numbers("acked_bytes_per_second").iter().any(|rate| *rate > Some(0.0)),
+        "{view}"
+    );
+    assert!(numbers("flush_p99_ms").iter().any(Option::is_some), "{view}");
+    assert!(
+        numbers("busy_percent").iter().all(|busy| *busy <= Some(110.0)),
+        "{view}"
+    );
+}
+
 #[test]
 fn a_snapshot_has_the_rates_of_its_interval() {
-    let folder = Scratch::new();
-    let node = Node::start(&folder.0.join("data"), &["--shards", "2"]);
-    let (topic, group) = (unique("busy"), unique("group"));
-    node.client(&["topic", "create", &topic, "-p", "2"], b"").ok();
-    let input: String = (0..1000).map(|number| format!("{number}\n")).collect();
-    node.client(&["produce", &topic, "-p", "0"], input.as_bytes()).ok();
-    let partition = format!("{topic}:0");
-    let seek = |target: &[&str]| {
-        let args = [
-            &["group", "seek", &group, "--topic", &partition, "--create", "--execute"],
-            target,
-        ]
-        .concat();
-        node.client(&args, b"").ok();
-    };
-    seek(&["--to-offset", "10"]);
-
-    let admin = node.ready["admin"].as_str().unwrap();
-    let mut watcher = spawn(ringlog().args([
-        "top",
-        "--once",
-        "--interval",
-        "2s",
-        "--admin",
-        admin,
-        "--format",
-        "json",
-        "-b",
-        &node.kafka,
-    ]));
+    let busy = Busy::start();
+    let watch = ["top", "--once", "--interval", "2s", "--format", "json"];
+    let mut command = ringlog();
+    command
+        .args(watch)
+        .args(["--admin", busy.admin(), "-b", &busy.node.kafka]);
+    let mut watcher = spawn(&mut command);
     // Written and committed until it has seen enough, however slow the machine is.
     let mut turns = 0;
     while watcher.try_wait().unwrap().is_none() {
-        node.client(&["produce", &topic, "-p", "1"], b"x\ny\n").ok();
-        seek(&["--shift", "1"]);
+        busy.turn();
         turns += 1;
     }
     let view = json(&finish(watcher).ok());
     let seconds = view["seconds"].as_f64().unwrap();
     assert!(seconds >= 2.0, "{view}");
-    let seen = row(&view["topics"], "topic", &topic);
-    let between = |key: &str| seen[key].as_f64().unwrap() * seconds;
-    let most = f64::from(turns);
+    let seen = row(&view["topics"], "topic", &busy.topic);
+    let between = |key: &str, most: i32| {
+        let count = seen[key].as_f64().unwrap() * seconds;
+        assert!(
+            count > 0.0 && count <= f64::from(most) + 0.01,
+            "{key}, {turns} turns: {view}"
+        );
+    };
+    between("in_per_second", 2 * turns);
+    between("out_per_second", turns);
     assert!(
-        between("in_per_second") > 0.0 && between("in_per_second") <= 2.0 * most + 0.01,
-        "{turns}: {view}"
-    );
-    assert!(
-        between("out_per_second") > 0.0 && between("out_per_second") <= most + 0.01,
-        "{turns}: {view}"
-    );
-    let lag = row(&view["groups"], "group", &group);
-    assert!(lag["lag_per_second"].as_f64().unwrap() < 0.0, "it catches up: {view}");
-    let shards = view["shards"].as_array().unwrap();
-    assert_eq!(shards.len(), 2);
-    assert!(
-        shards
-            .iter()
-            .any(|shard| shard["acked_bytes_per_second"].as_f64().unwrap() > 0.0),
+        row(&view["groups"], "group", &busy.group)["out_per_second"]
+            .as_f64()
+            .unwrap()
+            > 0.0,
         "{view}"
     );
-    assert!(
-        shards.iter().any(|shard| shard["flush_p99_ms"].as_f64().is_some()),
-        "{view}"
-    );
-    assert!(
-        shards
-            .iter()
-            .all(|shard| shard["busy_percent"].as_f64().unwrap() <= 110.0),
-        "{view}"
-    );
+    assert_load(&view);
 
-    let table = node.client(&["top", "--interval", "200ms", "--admin", admin], b"").ok();
-    for words in ["SHARD", "BUSY", "IN/S", "LAG", topic.as_str(), group.as_str()] {
+    let args = ["top", "--interval", "200ms", "--admin", busy.admin()];
+    let table = busy.node.client(&args, b"").ok();
+    for words in ["SHARD", "BUSY", "IN/S", "LAG", &busy.topic, &busy.group] {
         assert!(table.contains(words), "no {words} in\n{table}");
     }
-    let now = node.client(
-        &["top", "--interval", "200ms", "--admin", "off", "--format", "json"],
-        b"",
-    );
-    let now = json(&now.ok());
+    let args = ["top", "--interval", "200ms", "--admin", "off", "--format", "json"];
+    let now = json(&busy.node.client(&args, b"").ok());
     assert_eq!(
-        row(&now["topics"], "topic", &topic)["end"],
+        row(&now["topics"], "topic", &busy.topic)["end"],
         Value::from(1000 + 2 * turns)
     );
-    assert_eq!(row(&now["groups"], "group", &group)["lag"], Value::from(990 - turns));
+    assert_eq!(
+        row(&now["groups"], "group", &busy.group)["lag"],
+        Value::from(990 - turns)
+    );
     assert!(!table.contains('\x1b'), "no terminal, no control characters: {table:?}");
 }
 

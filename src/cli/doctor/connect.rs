@@ -84,21 +84,19 @@ fn walk_all(address: &Address, options: &Options, report: &mut Report) {
             report.steps.push(step(&way, "identity", &broker.address, identity));
         }
         if is_loopback(&broker.address.host) {
-            report.notes.push(format!(
-                "node {} advertises {}: {}",
-                broker.id,
-                broker.address,
-                hop::loopback_remedy(broker.id, &broker.address)
-            ));
+            report.notes.push(hop::loopback_remedy(broker.id, &broker.address));
         }
     }
 }
 
-/// ApiVersions is answered before a login, Metadata is not.
+/// ApiVersions is answered before a login, and by controllers; Metadata is not.
 fn no_metadata(error: &ClientError) -> (String, String) {
     let remedy = match error {
         ClientError::Lost { .. } => {
             "it tells its versions and then closes: a SASL listener, which asks for a login first; see the broker's log"
+        }
+        ClientError::Unsupported { .. } => {
+            "this is the listener of a KRaft controller: clients use the broker's listener, usually on port 9092"
         }
         _ => "see the broker's log",
     };

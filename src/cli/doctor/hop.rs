@@ -197,8 +197,8 @@ fn dial_remedy(way: &Way, address: &Address, refused: bool) -> String {
 /// Why an advertised loopback address cannot work for anybody else.
 pub(super) fn loopback_remedy(node: i32, address: &Address) -> String {
     format!(
-        "{address} is this machine for every client: set advertised.listeners of node {node} (ringlog start --advertise \
-         HOST:PORT) to a name that clients reach it by"
+        "node {node} advertises {address}, which is each client's own machine: set its advertised.listeners (ringlog start \
+         --advertise HOST:PORT) to a name that clients reach it by"
     )
 }
 

@@ -138,7 +138,7 @@ fn parse(page: &str) -> Counters {
         let Some(shard) = label(labels, "shard").and_then(|text| text.parse().ok()) else {
             continue;
         };
-        let counter = counters.entry(shard).or_insert_with(Counter::default);
+        let counter = counters.entry(shard).or_default();
         match name {
             "ringlog_shard_busy_seconds_total" => counter.busy_seconds = value,
             "ringlog_shard_rounds_total" => counter.rounds = value,

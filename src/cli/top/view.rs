@@ -181,7 +181,7 @@ fn groups(before: &Look, now: &Look, seconds: f64, out: &BTreeMap<&str, f64>) ->
         }
     };
     let mut groups: Vec<GroupRate> = now.groups.iter().map(rate).collect();
-    groups.sort_by(|left, right| right.lag.cmp(&left.lag));
+    groups.sort_by_key(|group| std::cmp::Reverse(group.lag));
     groups
 }
 
