@@ -3,9 +3,9 @@
 //! A seed counts only when it passes without the bug, so nothing is found by a fault that was there before. A panic of the
 //! production code's own assertions counts as found, and the table says so.
 //!
-//! `cargo test --no-default-features --features planted-bugs --test planted -- --nocapture` prints the table;
-//! `RINGLOG_PLANTED=TailRewrite` tries one bug.
+//! `cargo test --test planted -- --nocapture` prints the table; `RINGLOG_PLANTED=TailRewrite` tries one bug. Release builds have none.
 
+#![cfg(debug_assertions)]
 #![allow(clippy::unwrap_used)]
 
 use ringlog::base::planted::{ALL, Planted, plant};

@@ -1,10 +1,7 @@
 //! Bugs planted on purpose, to prove that the simulator would find their like (`tests/planted.rs`).
 //!
-//! They exist only with the feature `planted-bugs`, which no release has: without it [`is`] is a constant `false` and each site
-//! compiles to nothing. At most one is planted at a time, per thread, so that one test run can try them all.
-
-#[cfg(all(feature = "planted-bugs", not(debug_assertions)))]
-compile_error!("the feature planted-bugs breaks the broker on purpose; it is for tests, never for a release build");
+//! They exist in debug builds only: in a release [`is`] is a constant `false` and each site compiles to nothing. At most one is
+//! planted at a time, per thread, so that one test run can try them all; only that test plants any.
 
 /// A bug that can be planted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +47,7 @@ pub enum Planted {
 }
 
 /// Every bug there is.
-#[cfg(feature = "planted-bugs")]
+#[cfg(debug_assertions)]
 pub const ALL: &[Planted] = &[
     Planted::AckBeforeFlush,
     Planted::ReadBeforeFlush,
@@ -73,25 +70,25 @@ pub const ALL: &[Planted] = &[
     Planted::FirstValueKept,
 ];
 
-#[cfg(feature = "planted-bugs")]
+#[cfg(debug_assertions)]
 thread_local! {
     static CHOSEN: std::cell::Cell<Option<Planted>> = const { std::cell::Cell::new(None) };
 }
 
 /// Plants a bug in this thread, in place of the one before.
-#[cfg(feature = "planted-bugs")]
+#[cfg(debug_assertions)]
 pub fn plant(bug: Option<Planted>) {
     CHOSEN.set(bug);
 }
 
 /// True when this thread has that bug.
-#[cfg(feature = "planted-bugs")]
+#[cfg(debug_assertions)]
 pub fn is(bug: Planted) -> bool {
     CHOSEN.get() == Some(bug)
 }
 
 /// Never: this build has no planted bugs.
-#[cfg(not(feature = "planted-bugs"))]
+#[cfg(not(debug_assertions))]
 pub const fn is(_bug: Planted) -> bool {
     false
 }

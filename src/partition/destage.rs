@@ -322,7 +322,7 @@ impl Store {
         cx.metrics.disk_written_bytes += padded as u64;
         self.destage_inflight += 1;
         let data = self.pool.freeze(buf, padded);
-        #[cfg(feature = "planted-bugs")]
+        #[cfg(debug_assertions)]
         self.rewrite_last_block(cx, key, file, at, &data);
         cx.effects.push(Effect::Write {
             key: key_io,
@@ -345,14 +345,15 @@ impl Store {
     }
 
     /// [`Planted::TailRewrite`]: the block that ends at `at` is written again in its place, as if its pad were being filled.
-    #[cfg(feature = "planted-bugs")]
+    #[cfg(debug_assertions)]
     fn rewrite_last_block(&mut self, cx: &mut StoreCx, key: SlabKey, file: FileId, at: u64, data: &bytes::Bytes) {
+        if !planted::is(Planted::TailRewrite) {
+            return;
+        }
         let block = data.slice(data.len() - BLOCK..);
         let end = at + data.len() as u64;
         let before = self.last_blocks.insert(key, (file, end, block));
-        if let Some((_, _, data)) = before.filter(|b| (b.0, b.1) == (file, at))
-            && planted::is(Planted::TailRewrite)
-        {
+        if let Some((_, _, data)) = before.filter(|b| (b.0, b.1) == (file, at)) {
             let key = self.io_key();
             let at = at - BLOCK as u64;
             cx.effects.push(Effect::Write {

@@ -189,7 +189,7 @@ pub struct Store {
     /// State of partitions that the metadata no longer names; their files go at start.
     orphans: BTreeMap<PartitionId, RecoveredPartition>,
     /// Each partition's last segment block with its file and end, for [`Planted::TailRewrite`].
-    #[cfg(feature = "planted-bugs")]
+    #[cfg(debug_assertions)]
     pub(crate) last_blocks: BTreeMap<SlabKey, (FileId, u64, bytes::Bytes)>,
 }
 
@@ -282,7 +282,7 @@ impl Store {
             meta_snapshot_end: recovered.meta_end - recovered.meta_records.len() as i64,
             accepted_bytes: 0,
             orphans: BTreeMap::new(),
-            #[cfg(feature = "planted-bugs")]
+            #[cfg(debug_assertions)]
             last_blocks: BTreeMap::new(),
         }
     }
