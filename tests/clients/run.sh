@@ -122,7 +122,7 @@ prepare_go() {
 prepare_rust() {
     need cargo cargo
     say "building the Rust client"
-    cargo build --quiet --locked --manifest-path "$here/agents/rust/Cargo.toml" --target-dir "$work/rust-target" >>"$work/cargo.log" 2>&1 ||
+    cargo build --quiet --manifest-path "$here/agents/rust/Cargo.toml" --target-dir "$work/rust-target" >>"$work/cargo.log" 2>&1 ||
         die "cargo build of the Rust client failed, see $work/cargo.log"
 }
 
