@@ -140,30 +140,38 @@ fn three_consumers_share_the_partitions_and_take_over_from_those_that_go() {
         let topic = broker.topic(6, &[]);
         let mut config = config(&broker, &unique("group"));
         config.set("partition.assignment.strategy", strategy);
-        let first = subscribe(&config, &topic);
-        wait_for_shares(&[&first], 6);
-        let second = subscribe(&config, &topic);
-        wait_for_shares(&[&first, &second], 3);
-        let third = subscribe(&config, &topic);
-        wait_for_shares(&[&first, &second, &third], 2);
-
-        produce(&broker, &topic, 6, 0..60);
-        let seen = std::cell::RefCell::new([0; 3]);
-        let total = || seen.borrow().iter().sum::<i32>();
-        poll_until(
-            &[&first, &second, &third],
-            |index, _| seen.borrow_mut()[index] += 1,
-            || total() >= 60,
-        );
-        assert_eq!(seen.into_inner(), [20; 3], "{strategy}: each reads its own");
-
-        drop(third);
-        wait_for_shares(&[&first, &second], 3);
+        three_share_and_one_goes(&broker, &topic, &config, strategy);
     }
+}
+
+/// Six partitions are shared by one, two, three members; each reads its own; what one leaves goes to the others.
+fn three_share_and_one_goes(broker: &Broker, topic: &str, config: &ClientConfig, what: &str) {
+    let first = subscribe(config, topic);
+    wait_for_shares(&[&first], 6);
+    let second = subscribe(config, topic);
+    wait_for_shares(&[&first, &second], 3);
+    let third = subscribe(config, topic);
+    wait_for_shares(&[&first, &second, &third], 2);
+    produce(broker, topic, 6, 0..60);
+    let seen = std::cell::RefCell::new([0; 3]);
+    let total = || seen.borrow().iter().sum::<i32>();
+    poll_until(
+        &[&first, &second, &third],
+        |index, _| seen.borrow_mut()[index] += 1,
+        || total() >= 60,
+    );
+    assert_eq!(seen.into_inner(), [20; 3], "{what}: each reads its own");
+    drop(third);
+    wait_for_shares(&[&first, &second], 3);
 }
 
 #[test]
 fn offsets_and_members_survive_kill_9() {
+    survive_kill_9(&config);
+}
+
+/// Three kills under one member: what it committed and that it is a member is there each time, and nothing is read again.
+fn survive_kill_9(config: &dyn Fn(&Broker, &str) -> ClientConfig) {
     let mut broker = Broker::get();
     let topic = broker.topic(3, &[]);
     let group = unique("group");
@@ -280,53 +288,12 @@ fn members_of_the_new_protocol_share_and_take_over() {
     let broker = Broker::get();
     let topic = broker.topic(6, &[]);
     let config = new_protocol(&broker, &unique("group"));
-    let first = subscribe(&config, &topic);
-    wait_for_shares(&[&first], 6);
-    let second = subscribe(&config, &topic);
-    wait_for_shares(&[&first, &second], 3);
-    let third = subscribe(&config, &topic);
-    wait_for_shares(&[&first, &second, &third], 2);
-    produce(&broker, &topic, 6, 0..60);
-    let seen = std::cell::RefCell::new([0; 3]);
-    let total = || seen.borrow().iter().sum::<i32>();
-    poll_until(
-        &[&first, &second, &third],
-        |index, _| seen.borrow_mut()[index] += 1,
-        || total() >= 60,
-    );
-    assert_eq!(seen.into_inner(), [20; 3], "each reads its own");
-    drop(third);
-    wait_for_shares(&[&first, &second], 3);
+    three_share_and_one_goes(&broker, &topic, &config, "the new protocol");
 }
 
 #[test]
 fn offsets_and_members_of_the_new_protocol_survive_kill_9() {
-    let mut broker = Broker::get();
-    let topic = broker.topic(3, &[]);
-    let group = unique("group");
-    let consumer = subscribe(&new_protocol(&broker, &group), &topic);
-    let mut read_so_far = 0;
-    for round in 1..=3 {
-        produce(&broker, &topic, 3, read_so_far..read_so_far + 30);
-        assert_eq!(read(&consumer, 30), (read_so_far..read_so_far + 30).collect());
-        read_so_far += 30;
-        let start = Instant::now();
-        while let Err(error) = consumer.commit_consumer_state(CommitMode::Sync) {
-            assert!(start.elapsed() < PATIENCE, "{error}");
-            consumer.poll(POLL);
-        }
-        if !broker.crash_and_restart() {
-            return;
-        }
-        let expected: BTreeMap<i32, Offset> = (0..3).map(|p| (p, Offset::Offset(i64::from(round * 10)))).collect();
-        assert_eq!(committed(&consumer, &topic, 3), expected);
-        assert_eq!(partitions(&consumer).len(), 3, "the member keeps its partitions");
-    }
-    drop(consumer);
-    let next = subscribe(&new_protocol(&broker, &group), &topic);
-    produce(&broker, &topic, 3, read_so_far..read_so_far + 3);
-    let last = (read_so_far..read_so_far + 3).collect();
-    assert_eq!(read(&next, 3), last, "nothing is read again");
+    survive_kill_9(&new_protocol);
 }
 
 #[test]

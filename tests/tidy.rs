@@ -40,7 +40,7 @@ const NARROW: &[(&str, &[&str])] = &[
     ("dispatch", &["base", "wire", "session"]),
     ("jobs", &["base", "log"]),
     ("background", &["base", "jobs", "reactor"]),
-    ("tune", &["base", "reactor"]),
+    ("tune", &["base", "reactor", "server"]),
     ("client", &["base", "wire"]),
 ];
 

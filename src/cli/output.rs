@@ -163,6 +163,22 @@ pub fn outcomes(
     }
 }
 
+/// What became of things to delete, by name; one that is not there is fine `if_exists`.
+pub fn deleted(
+    results: impl IntoIterator<Item = (String, Result<(), Refusal>)>,
+    if_exists: bool,
+) -> Vec<(String, Result<String, Refusal>)> {
+    let outcome = |result| match result {
+        Ok(()) => Ok("deleted".to_string()),
+        Err(refusal) if if_exists && Refusal::is_not_found(&refusal) => Ok("does not exist".to_string()),
+        Err(refusal) => Err(refusal),
+    };
+    results
+        .into_iter()
+        .map(|(name, result)| (name, outcome(result)))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -105,8 +105,11 @@ fn write_direct(path: &Path) -> io::Result<()> {
     file.write_all_at(AlignedBuf::zeroed(BLOCK).as_ref(), 0)
 }
 
-/// Bytes free to us, and all.
-fn space(directory: &Path) -> io::Result<(u64, u64)> {
+/// Bytes free to us on the file system of `directory`, and all.
+///
+/// # Errors
+/// The directory is not there, or cannot be asked.
+pub fn space(directory: &Path) -> io::Result<(u64, u64)> {
     let path = CString::new(directory.as_os_str().as_bytes())?;
     // SAFETY: statvfs is plain data for which zero is valid; the call fills it.
     let mut space: libc::statvfs = unsafe { std::mem::zeroed() };
@@ -117,29 +120,49 @@ fn space(directory: &Path) -> io::Result<(u64, u64)> {
     Ok((space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize))
 }
 
+/// The mount that holds a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Type, such as `ext4`.
+    pub kind: String,
+    /// Device or source, such as `/dev/nvme0n1p2`.
+    pub source: String,
+    /// Options of the mount point, such as `rw,noatime`.
+    pub options: String,
+}
+
 /// Type and source of the mount that holds `directory` (an absolute path without links).
 fn mount_of(directory: &Path) -> (String, String) {
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    find_mount(&table, directory).unwrap_or_else(|| ("an unknown file system".into(), "an unknown device".into()))
+    find_mount(&table, directory).map_or_else(
+        || ("an unknown file system".into(), "an unknown device".into()),
+        |mount| (mount.kind, mount.source),
+    )
 }
 
-fn find_mount(table: &str, directory: &Path) -> Option<(String, String)> {
-    let mut best: Option<(usize, (String, String))> = None;
+/// The deepest and latest mount over `directory` in a table of the form of `/proc/self/mountinfo` (proc(5)).
+pub fn find_mount(table: &str, directory: &Path) -> Option<Mount> {
+    let mut best: Option<(usize, Mount)> = None;
     for line in table.lines() {
         let Some((left, right)) = line.split_once(" - ") else {
             continue;
         };
-        let Some(point) = left.split(' ').nth(4).map(unescape) else {
-            continue;
-        };
-        let mut fields = right.split(' ');
-        let (Some(kind), Some(source)) = (fields.next(), fields.next()) else {
+        let mut left = left.split(' ').skip(4);
+        let mut right = right.split(' ');
+        let (Some(point), Some(options), Some(kind), Some(source)) =
+            (left.next().map(unescape), left.next(), right.next(), right.next())
+        else {
             continue;
         };
         let depth = Path::new(&point).components().count();
         // A later mount on the same point hides the earlier one.
         if directory.starts_with(&point) && best.as_ref().is_none_or(|(most, _)| depth >= *most) {
-            best = Some((depth, (kind.to_string(), unescape(source))));
+            let mount = Mount {
+                kind: kind.to_string(),
+                source: unescape(source),
+                options: options.to_string(),
+            };
+            best = Some((depth, mount));
         }
     }
     best.map(|(_, found)| found)
@@ -160,10 +183,11 @@ mod tests {
                      22 21 0:20 / /dev rw - devtmpfs devtmpfs rw\n\
                      30 21 7:0 / /mnt/my\\040disk rw - ext4 /dev/loop0 rw\n\
                      31 21 7:1 / /mnt/my\\040disk rw - xfs /dev/loop1 rw\n";
-        let find = |path: &str| find_mount(table, Path::new(path)).unwrap().1;
+        let find = |path: &str| find_mount(table, Path::new(path)).unwrap().source;
         assert_eq!(find("/var/lib/x"), "/dev/vda");
         assert_eq!(find("/devices"), "/dev/vda");
         assert_eq!(find("/mnt/my disk/data"), "/dev/loop1");
+        assert_eq!(find_mount(table, Path::new("/var")).unwrap().options, "rw,relatime");
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod cluster_id;
 pub mod config;
 pub mod data_dir;
 mod drain;
-mod file_system;
+pub mod file_system;
 mod limits;
 pub mod logging;
 mod node_shard;

@@ -1,8 +1,10 @@
 //! The facts of a machine that more than one rule needs.
 
+use crate::server::config::units::parse_cpus;
+use crate::server::file_system::{Mount, find_mount};
 use crate::tune::sysroot::Sysroot;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What the host is tuned for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -27,17 +29,6 @@ pub struct Scope {
     pub devices: Vec<String>,
     /// What for.
     pub profile: Profile,
-}
-
-/// The mount that holds the data directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
-    /// `ext4`, `xfs`.
-    pub kind: String,
-    /// `/dev/nvme0n1p2`.
-    pub source: String,
-    /// `rw,noatime`.
-    pub options: String,
 }
 
 /// The facts.
@@ -141,40 +132,9 @@ impl Host {
     }
 }
 
-/// `0-2,4` as numbers; what cannot be read is left out.
+/// `0-2,4` as numbers; none for an empty or unreadable list.
 pub(super) fn cpu_list(text: &str) -> Vec<usize> {
-    let range = |part: &str| -> Option<std::ops::RangeInclusive<usize>> {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)
-    };
-    text.split(',').filter_map(range).flatten().collect()
-}
-
-/// The deepest, latest mount over `directory`; `mountinfo` as in proc(5).
-fn find_mount(table: &str, directory: &Path) -> Option<Mount> {
-    let mut best: Option<(usize, Mount)> = None;
-    for line in table.lines() {
-        let Some((left, right)) = line.split_once(" - ") else {
-            continue;
-        };
-        let (left, right): (Vec<&str>, Vec<&str>) = (left.split(' ').collect(), right.split(' ').collect());
-        let (Some(point), Some(options), Some(kind), Some(source)) =
-            (left.get(4), left.get(5), right.first(), right.get(1))
-        else {
-            continue;
-        };
-        let point = point.replace("\\040", " ");
-        let depth = Path::new(&point).components().count();
-        if directory.starts_with(&point) && best.as_ref().is_none_or(|(most, _)| depth >= *most) {
-            let mount = Mount {
-                kind: kind.to_string(),
-                source: source.to_string(),
-                options: options.to_string(),
-            };
-            best = Some((depth, mount));
-        }
-    }
-    best.map(|(_, mount)| mount)
+    parse_cpus(text).unwrap_or_default()
 }
 
 /// The whole disks behind a device: `/dev/nvme0n1p2` → `nvme0n1`; md and dm are followed to what they are made of.
@@ -216,14 +176,5 @@ mod tests {
         assert_eq!(cpu_list("0-2,4"), vec![0, 1, 2, 4]);
         assert_eq!(cpu_list("0"), vec![0]);
         assert_eq!(cpu_list(""), Vec::<usize>::new());
-    }
-
-    #[test]
-    fn the_mount_with_its_options() {
-        let table = "21 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n\
-                     30 21 7:0 / /data rw,noatime shared:2 - xfs /dev/nvme0n1p1 rw,attr2";
-        let mount = find_mount(table, Path::new("/data/ringlog")).unwrap();
-        assert_eq!((mount.kind.as_str(), mount.options.as_str()), ("xfs", "rw,noatime"));
-        assert_eq!(find_mount(table, Path::new("/var")).unwrap().source, "/dev/vda");
     }
 }

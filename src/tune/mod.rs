@@ -2,7 +2,7 @@
 //!
 //! Invariants: reading changes nothing and needs no root; nothing is written without `apply`; the old value is on the disk
 //! before the new one is set; what cannot be known is "n/a" with the reason and never an error. Everything is read and written
-//! below a [`Sysroot`], so every rule is tested on a made-up tree. Must not know the broker or how findings are printed.
+//! below a [`Sysroot`], so every rule is tested on a made-up tree. Must not know how findings are printed.
 
 mod apply;
 mod export;
@@ -34,8 +34,8 @@ pub fn rule(name: &str) -> Option<&'static Rule> {
 }
 
 /// The names of all rules.
-pub fn names() -> Vec<&'static str> {
-    rules::ALL.iter().map(|rule| rule.name).collect()
+pub fn names() -> impl Iterator<Item = &'static str> {
+    rules::ALL.iter().map(|rule| rule.name)
 }
 
 /// The findings that `items` name (all of them if none is given).

@@ -3,7 +3,7 @@
 use super::super::call::{Call, Step, decode};
 use super::super::metadata::operations;
 use super::describe::GROUP_OPERATIONS;
-use super::{GroupOp, Parts};
+use super::{GroupOp, Parts, put};
 use crate::group::request::{GroupAnswer, GroupRequest};
 use crate::wire::error::ErrorCode;
 use crate::wire::group::consumer_group_describe::{
@@ -32,7 +32,7 @@ pub(in crate::api) fn start(call: &mut Call, body: &[u8]) -> Step<GroupOp> {
     );
     for (part, answer) in refused {
         if let (GroupAnswer::ConsumerDescribe(groups), Some(places)) = (answer, parts.places.get(part)) {
-            put(&mut response, places, groups);
+            put(&mut response.groups, places, groups);
         }
     }
     let op = ConsumerDescribeOp {
@@ -50,16 +50,8 @@ pub(super) fn finish(
     groups: Vec<DescribedConsumerGroup>,
 ) -> Step<GroupOp> {
     let places = op.parts.take(part);
-    put(&mut op.response, &places, groups);
+    put(&mut op.response.groups, &places, groups);
     settle(call, op)
-}
-
-fn put(response: &mut ConsumerGroupDescribeResponse, places: &[usize], groups: Vec<DescribedConsumerGroup>) {
-    for (place, group) in places.iter().zip(groups) {
-        if let Some(slot) = response.groups.get_mut(*place) {
-            *slot = group;
-        }
-    }
 }
 
 fn settle(call: &mut Call, mut op: ConsumerDescribeOp) -> Step<GroupOp> {

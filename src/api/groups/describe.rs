@@ -2,7 +2,7 @@
 
 use super::super::call::{Call, Step, decode};
 use super::super::metadata::operations;
-use super::{GroupOp, Parts};
+use super::{GroupOp, Parts, put};
 use crate::group::request::{GroupAnswer, GroupRequest};
 use crate::wire::error::ErrorCode;
 use crate::wire::group::describe_groups::{DescribeGroups, DescribeGroupsResponse, DescribedGroup};
@@ -33,7 +33,7 @@ pub(in crate::api) fn start(call: &mut Call, body: &[u8]) -> Step<GroupOp> {
     );
     for (part, answer) in refused {
         if let (GroupAnswer::Describe(groups), Some(places)) = (answer, parts.places.get(part)) {
-            put(&mut response, places, groups);
+            put(&mut response.groups, places, groups);
         }
     }
     let op = DescribeOp {
@@ -46,16 +46,8 @@ pub(in crate::api) fn start(call: &mut Call, body: &[u8]) -> Step<GroupOp> {
 
 pub(super) fn finish(call: &mut Call, mut op: DescribeOp, part: u32, groups: Vec<DescribedGroup>) -> Step<GroupOp> {
     let places = op.parts.take(part);
-    put(&mut op.response, &places, groups);
+    put(&mut op.response.groups, &places, groups);
     settle(call, op)
-}
-
-fn put(response: &mut DescribeGroupsResponse, places: &[usize], groups: Vec<DescribedGroup>) {
-    for (place, group) in places.iter().zip(groups) {
-        if let Some(slot) = response.groups.get_mut(*place) {
-            *slot = group;
-        }
-    }
 }
 
 fn settle(call: &mut Call, mut op: DescribeOp) -> Step<GroupOp> {

@@ -113,6 +113,15 @@ pub(super) fn stop(call: &mut Call, op: GroupOp) -> Step<GroupOp> {
     }
 }
 
+/// Puts the answers of one part where the request asked for them.
+fn put<G>(slots: &mut [G], places: &[usize], groups: Vec<G>) {
+    for (place, group) in places.iter().zip(groups) {
+        if let Some(slot) = slots.get_mut(*place) {
+            *slot = group;
+        }
+    }
+}
+
 /// Answers for several groups, which come in parts: which of them each part brings.
 #[derive(Default)]
 struct Parts {

@@ -9,17 +9,8 @@ use crate::client::group;
 pub(super) fn delete(args: &DeleteArgs, context: &Context) -> Result<(), Failure> {
     let mut cluster = context.connect()?;
     let results = group::delete(&mut cluster, &args.groups)?;
-    let results = results.into_iter().map(|(name, result)| match result {
-        Ok(()) => (name, Ok("deleted".to_string())),
-        Err(refusal) if args.if_exists && refusal.is_not_found() => (name, Ok("does not exist".to_string())),
-        Err(refusal) => (name, Err(refusal)),
-    });
-    output::outcomes(
-        context.format_or(Format::Table),
-        "group",
-        "delete group",
-        results.collect(),
-    )
+    let results = output::deleted(results, args.if_exists);
+    output::outcomes(context.format_or(Format::Table), "group", "delete group", results)
 }
 
 pub(super) fn delete_offsets(args: &DeleteOffsetsArgs, context: &Context) -> Result<(), Failure> {

@@ -131,15 +131,6 @@ fn note(outcomes: &mut [(String, Result<Vec<String>, Refusal>)], results: admin:
 pub(super) fn delete(args: DeleteArgs, context: &Context) -> Result<(), Failure> {
     let mut cluster = context.connect()?;
     let results = admin::delete_topics(&mut cluster, &args.names)?;
-    let results = results.into_iter().map(|(name, result)| match result {
-        Ok(()) => (name, Ok("deleted".to_string())),
-        Err(refusal) if args.if_exists && refusal.is_not_found() => (name, Ok("does not exist".to_string())),
-        Err(refusal) => (name, Err(refusal)),
-    });
-    output::outcomes(
-        context.format_or(Format::Table),
-        "topic",
-        "delete topic",
-        results.collect(),
-    )
+    let results = output::deleted(results, args.if_exists);
+    output::outcomes(context.format_or(Format::Table), "topic", "delete topic", results)
 }

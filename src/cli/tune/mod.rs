@@ -17,6 +17,7 @@ mod export;
 
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
+use crate::server::config::nearest;
 use crate::tune::{Finding, Host, Journal, Profile, Scope, Sysroot};
 use clap::{Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -121,14 +122,9 @@ fn chosen(host: &Host, items: &[String]) -> Result<Vec<Finding>, Failure> {
 }
 
 fn unknown(item: &str) -> Failure {
-    let names = crate::tune::names();
-    let close = names
-        .iter()
-        .map(|name| (strsim::jaro_winkler(item, name), *name))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(likeness, _)| *likeness > 0.7);
+    let close = nearest(crate::tune::names(), item);
     Failure::usage(match close {
-        Some((_, name)) => format!("no item is called {item}: did you mean {name}?"),
+        Some(name) => format!("no item is called {item}: did you mean {name}?"),
         None => format!("no item is called {item}; `ringlog tune check` shows all"),
     })
 }

@@ -8,7 +8,9 @@ use crate::client::cluster::Cluster;
 use crate::client::error::{ClientError, Refusal};
 use crate::client::offsets::{Partitions, PerPartition};
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use kafka_protocol::messages::offset_commit_response::OffsetCommitResponsePartition;
 use kafka_protocol::messages::offset_delete_request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
+use kafka_protocol::messages::offset_delete_response::OffsetDeleteResponsePartition;
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use kafka_protocol::messages::{
     DeleteGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetFetchResponse, TopicName,
@@ -119,17 +121,20 @@ pub fn commit(cluster: &mut Cluster, group: &str, offsets: &BTreeMap<(String, i3
         partitions.next().map_or(0, |partition| partition.error_code)
     };
     let response = ask(cluster, group, |_| request.clone(), first_code)?;
-    let mut done = BTreeMap::new();
-    for topic in response.topics {
-        for partition in topic.partitions {
-            let refusal = Refusal::from_code(partition.error_code, None);
-            done.insert(
+    let codes = response.topics.iter().flat_map(|topic| {
+        let code = |partition: &OffsetCommitResponsePartition| {
+            (
                 (topic.name.to_string(), partition.partition_index),
-                refusal.map_or(Ok(()), Err),
-            );
-        }
-    }
-    Ok(done)
+                partition.error_code,
+            )
+        };
+        topic.partitions.iter().map(code)
+    });
+    Ok(codes.map(outcome).collect())
+}
+
+fn outcome((place, code): ((String, i32), i16)) -> ((String, i32), std::result::Result<(), Refusal>) {
+    (place, Refusal::from_code(code, None).map_or(Ok(()), Err))
 }
 
 /// Deletes committed offsets of partitions that no member of the group subscribes to (KIP-496).
@@ -153,17 +158,16 @@ pub fn delete_offsets(cluster: &mut Cluster, group: &str, partitions: &Partition
             refusal,
         ));
     }
-    let mut done = BTreeMap::new();
-    for topic in response.topics {
-        for partition in topic.partitions {
-            let refusal = Refusal::from_code(partition.error_code, None);
-            done.insert(
+    let codes = response.topics.iter().flat_map(|topic| {
+        let code = |partition: &OffsetDeleteResponsePartition| {
+            (
                 (topic.name.to_string(), partition.partition_index),
-                refusal.map_or(Ok(()), Err),
-            );
-        }
-    }
-    Ok(done)
+                partition.error_code,
+            )
+        };
+        topic.partitions.iter().map(code)
+    });
+    Ok(codes.map(outcome).collect())
 }
 
 /// Deletes groups without members, with all they committed.

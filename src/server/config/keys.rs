@@ -361,15 +361,21 @@ fn exact(key: &str) -> Option<Known> {
 /// A remedy for an unknown key: the nearest known one, if any is near.
 pub(super) fn suggest(key: &str) -> String {
     let key = key.to_ascii_lowercase().replace(['_', '-'], ".");
-    let best = all_names()
-        .map(|name| (strsim::normalized_damerau_levenshtein(&key, name), name))
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match best {
-        Some((score, name)) if score >= 0.6 => format!("did you mean `{name}`?"),
-        _ => "remove it; keys are Kafka's broker keys, or one of listen, advertise, data.dir, cpus, shards, memory, admin, \
-              log.format, log.level"
+    match nearest(all_names(), &key) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => "remove it; keys are Kafka's broker keys, or one of listen, advertise, data.dir, cpus, shards, memory, admin, \
+                 log.format, log.level"
             .into(),
     }
+}
+
+/// The name that was probably meant, if any is near.
+pub fn nearest(names: impl Iterator<Item = &'static str>, unknown: &str) -> Option<&'static str> {
+    names
+        .map(|name| (strsim::normalized_damerau_levenshtein(unknown, name), name))
+        .filter(|(score, _)| *score >= 0.6)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
 }
 
 fn all_names() -> impl Iterator<Item = &'static str> {

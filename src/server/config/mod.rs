@@ -18,6 +18,7 @@ pub mod units;
 mod tests;
 
 pub use host::Host;
+pub use keys::nearest;
 pub use listeners::HostPort;
 pub use settings::{Origin, Setting, Settings};
 

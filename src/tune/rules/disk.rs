@@ -1,10 +1,9 @@
 //! The disk below the data directory: file system, queue, interrupts, room.
 
 use super::{each_disk, exact, fact};
+use crate::server::file_system::space;
 use crate::tune::host::{Host, cpu_list};
 use crate::tune::rule::{Finding, Persist, Rule, Status};
-use std::ffi::CString;
-use std::os::unix::ffi::OsStrExt;
 
 /// Below this share of free space SSDs slow down after hours of load.
 const FREE_PERCENT_WANTED: u64 = 20;
@@ -234,7 +233,7 @@ pub(super) static SPACE: Rule = Rule {
             return vec![Finding::absent(rule, "only this machine can be asked")];
         }
         vec![match free_percent(host) {
-            None => Finding::absent(rule, "statvfs failed on the data directory"),
+            None => Finding::absent(rule, "the file system below the data directory cannot be asked"),
             Some(percent) if percent >= FREE_PERCENT_WANTED => {
                 Finding::new(rule, rule.name, Status::Ok, format!("{percent} %")).want(rule.want)
             }
@@ -274,11 +273,6 @@ pub(super) static TRIM: Rule = Rule {
 fn free_percent(host: &Host) -> Option<u64> {
     // The directory may not exist yet: its nearest parent is on the same file system.
     let directory = host.scope.data_dir.ancestors().find(|path| path.exists())?;
-    let path = CString::new(directory.as_os_str().as_bytes()).ok()?;
-    // SAFETY: statvfs is plain data for which zero is valid; both pointers are valid for the call.
-    let space = unsafe {
-        let mut space: libc::statvfs = std::mem::zeroed();
-        (libc::statvfs(path.as_ptr(), &mut space) == 0).then_some(space)?
-    };
-    (space.f_blocks > 0).then(|| space.f_bavail * 100 / space.f_blocks)
+    let (free, size) = space(directory).ok()?;
+    (size > 0).then(|| free * 100 / size)
 }
